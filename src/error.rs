@@ -1,0 +1,140 @@
+//! The one error type of the crate: what went wrong, the exit code it ends with, and what the user can do about it.
+//! Wording lives here and in the typed errors of the parts (`weights`, `sampling`), never at the place that prints.
+
+use std::path::PathBuf;
+
+use crate::weights::WeightsError;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Exit codes of the binary. They are part of the command line's contract and listed in the README.
+pub mod exit_code {
+    /// All pictures were made and written.
+    pub const OK: u8 = 0;
+    /// An unexpected failure: a full disk, an unwritable folder, a failing device.
+    pub const FAILURE: u8 = 1;
+    /// The command line or a request is wrong.
+    pub const USAGE: u8 = 2;
+    /// A model or file is missing, damaged or not understood.
+    pub const MODEL: u8 = 3;
+    /// A download failed.
+    pub const DOWNLOAD: u8 = 4;
+    /// A verification failed.
+    pub const VERIFICATION: u8 = 5;
+    /// The machine has too little memory.
+    pub const OUT_OF_MEMORY: u8 = 6;
+    /// The picture is broken: not a number, or one flat colour.
+    pub const BROKEN_PICTURE: u8 = 7;
+    /// A part of a batch failed.
+    pub const PARTIAL: u8 = 8;
+    /// Ctrl-C.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Everything that can go wrong, one variant for each way a caller may want to react.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value that was given is outside what is possible.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong, in one sentence.
+        message: String,
+        /// What to give instead.
+        hint: Option<String>,
+    },
+    /// A model that cannot be found or is not understood.
+    #[error("{message}")]
+    Model {
+        /// What is wrong, in one sentence.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A weight file that is damaged, incomplete or does not fit its config.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A file that cannot be read or written.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: "read", "write", "create".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The picture has no content: not-a-number values or one flat colour.
+    #[error("the picture is broken: {what}")]
+    BrokenPicture {
+        /// What was found.
+        what: String,
+    },
+    /// The tensor library failed.
+    #[error("{0}")]
+    Tensor(#[from] candle_core::Error),
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// A wrong value, with what to give instead.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Error::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// A model that is missing or not understood, with what to do about it.
+    pub fn model(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Error::Model { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// For `map_err`: an I/O failure with what was tried on which file.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Error::Io { action, path, source }
+    }
+
+    /// The exit code of the binary for this error.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage { .. } => exit_code::USAGE,
+            Error::Model { .. } | Error::Weights(_) => exit_code::MODEL,
+            Error::Io { .. } => exit_code::FAILURE,
+            Error::BrokenPicture { .. } => exit_code::BROKEN_PICTURE,
+            Error::Tensor(e) if is_out_of_memory(&e.to_string()) => exit_code::OUT_OF_MEMORY,
+            Error::Tensor(_) => exit_code::FAILURE,
+            Error::Interrupted => exit_code::INTERRUPTED,
+        }
+    }
+
+    /// What the user can do about it; printed as `hint: ...` below the error.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Usage { hint, .. } | Error::Model { hint, .. } => hint.clone(),
+            Error::Weights(e) => e.hint(),
+            Error::Io { source, .. } => io_hint(source),
+            Error::BrokenPicture { .. } => Some("try `--dtype f32`, another seed or a lower guidance".into()),
+            Error::Tensor(e) if is_out_of_memory(&e.to_string()) => Some("try a smaller picture or `--batch 1`".into()),
+            Error::Tensor(_) | Error::Interrupted => None,
+        }
+    }
+}
+
+fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("out of memory") || message.contains("out_of_memory")
+}
+
+fn io_hint(source: &std::io::Error) -> Option<String> {
+    use std::io::ErrorKind;
+    let hint = match source.kind() {
+        ErrorKind::NotFound => "create the folder first, or give another path",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "give a path that you may write to",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full: free some space, or give a path on another one",
+        _ => return None,
+    };
+    Some(hint.into())
+}

@@ -1,0 +1,28 @@
+//! `sdgen`: Stable Diffusion pictures from the command line, on [candle](https://github.com/huggingface/candle).
+//!
+//! The way of a picture:
+//!
+//! ```text
+//! args -> Request -> plan -> resolve files -> load weights -> encode prompt -> sample -> decode -> check -> write
+//! ```
+//!
+//! Read [`pipeline::run`] first: it is that line as code. Dependencies point one way:
+//! `commands -> pipeline -> {text, sampling, models, image} -> nn -> kernels`; models know no files, kernels no models.
+//! `ARCHITECTURE.md` in the repository says what lives where.
+
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod hub;
+pub mod image;
+pub mod models;
+pub mod nn;
+pub mod pipeline;
+pub mod request;
+pub mod sampling;
+pub mod text;
+pub mod ui;
+pub mod weights;
+
+pub use error::{Error, Result};
+pub use request::Request;

@@ -1,0 +1,5 @@
+//! From a [`Request`](crate::Request) to pictures. Read `run` first.
+
+mod events;
+
+pub use events::{Event, Events, Phase};

@@ -1,0 +1,157 @@
+//! [`Request`]: everything that decides a picture, in one serialisable struct.
+//!
+//! It is what the command line fills, what `--dry-run` prints and what is written into the picture. Fields that are `None`
+//! are decided by the model; [`crate::pipeline`] fills them in before anything runs, so that a stored request is complete.
+//! Machine facts (device, threads) are not part of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sampling::{Rng, Sampler, SigmaSpacing};
+
+/// The version of the layout of [`Request`].
+pub const SCHEMA: u32 = 1;
+
+/// The name of the model inside the binary.
+pub const BUILT_IN_MODEL: &str = "emoji";
+
+/// Everything that decides a picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Request {
+    /// Version of this layout.
+    pub schema: u32,
+    /// The model as the user named it: a folder, or the built-in model's name.
+    pub model: String,
+    /// What to paint.
+    pub prompt: Prompt,
+    /// How to get there.
+    pub sampling: Sampling,
+    /// The picture's size and number.
+    pub image: Image,
+}
+
+/// What to paint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prompt {
+    /// The prompt.
+    pub text: String,
+    /// The prompt of the second text encoder; the first one's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_2: Option<String>,
+    /// What not to paint. Absent differs from empty: SDXL takes zeros for an absent one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative: Option<String>,
+    /// The negative prompt of the second text encoder; the first one's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_2: Option<String>,
+    /// As in A1111: 1 skips nothing, 2 the last layer of the text encoder.
+    pub clip_skip: Option<usize>,
+    /// Whether `(word:1.3)` and its kin are a language or plain text.
+    pub weighting: Weighting,
+    /// What happens to a prompt of more than 75 tokens.
+    pub long_prompt: LongPrompt,
+}
+
+/// Whether brackets in a prompt are a language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weighting {
+    /// A1111's: `(word:1.3)`, `[word]`, `BREAK`, `[a:b:0.5]`, `[a|b]`.
+    #[default]
+    A1111,
+    /// The text as it is.
+    None,
+}
+
+/// What happens to a prompt of more than 75 tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LongPrompt {
+    /// Encoded in chunks of 75 tokens, one after the other.
+    #[default]
+    Chunk,
+    /// Cut, as diffusers does; what is cut is said.
+    Truncate,
+}
+
+/// How to get from noise to the picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sampling {
+    /// Denoising steps, 1 to 150.
+    pub steps: Option<usize>,
+    /// Guidance scale, 0 to 20; at 1 and below the negative prompt has no effect.
+    pub guidance: Option<f64>,
+    /// Rescaling of the guided prediction (Lin et al. 2023), 0 to 1; 0 is off.
+    pub guidance_rescale: Option<f64>,
+    /// The sampler.
+    pub scheduler: Option<Sampler>,
+    /// How noise levels are spaced.
+    pub sigmas: Option<SigmaSpacing>,
+    /// Noise added by DDIM at each step, 0 to 1.
+    pub eta: Option<f64>,
+    /// The seed; of torch's generator only the low 32 bits count.
+    pub seed: Option<u64>,
+    /// Whose random numbers.
+    pub rng: Rng,
+}
+
+/// The picture's size and number.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Image {
+    /// Pixels, a multiple of 8.
+    pub width: Option<usize>,
+    /// Pixels, a multiple of 8.
+    pub height: Option<usize>,
+    /// Pictures made at once from one draw of one seed, as diffusers' `num_images_per_prompt`.
+    pub batch: Option<usize>,
+    /// The size that SDXL is told the picture was cropped from, (width, height); the picture's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_size: Option<(usize, usize)>,
+    /// The corner of that crop that SDXL is told, (left, top); (0, 0) when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<(usize, usize)>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Request {
+            schema: SCHEMA,
+            model: BUILT_IN_MODEL.into(),
+            prompt: Prompt::default(),
+            sampling: Sampling::default(),
+            image: Image::default(),
+        }
+    }
+}
+
+impl Default for Prompt {
+    fn default() -> Self {
+        Prompt {
+            text: String::new(),
+            text_2: None,
+            negative: None,
+            negative_2: None,
+            clip_skip: None,
+            weighting: Weighting::default(),
+            long_prompt: LongPrompt::default(),
+        }
+    }
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Sampling {
+            steps: None,
+            guidance: None,
+            guidance_rescale: None,
+            scheduler: None,
+            sigmas: None,
+            eta: None,
+            seed: None,
+            rng: Rng::Torch,
+        }
+    }
+}

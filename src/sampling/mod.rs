@@ -1,0 +1,6 @@
+//! From noise to latents: random numbers as torch draws them, schedules of sigmas and timesteps, guidance, and the samplers,
+//! one file each. Samplers are plain functions over a denoiser; they keep no state beyond their loop.
+
+mod names;
+
+pub use names::{Rng, Sampler, SigmaSpacing};

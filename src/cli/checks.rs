@@ -30,18 +30,14 @@ pub fn sigmas(args: &SamplingArgs) -> Result<Option<SigmaSpacing>> {
     }
 }
 
-/// Standard output holds one thing, and `--every` needs something to count.
+/// Standard output holds one thing, and `--every` needs something to count. Whether the pictures fit is for
+/// [`crate::image`] to say, which writes them.
 pub fn output(output: &OutputArgs, general: &GeneralArgs) -> Result<()> {
     if output.every.is_some() && output.intermediates.is_none() {
         return Err(Error::usage("`--every` has nothing to count", "add `--intermediates`, or leave it out"));
     }
     if !output.to_stdout() {
         return Ok(());
-    }
-    if output.count > 1 || output.batch > 1 {
-        let pictures = output.count.saturating_mul(output.batch);
-        let hint = "give files, as in `--output '{seed}-{index}.png'`";
-        return Err(Error::usage(format!("standard output takes one picture, not {pictures}"), hint));
     }
     if general.json {
         let message = "standard output cannot take both the picture and JSON";

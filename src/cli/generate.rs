@@ -220,8 +220,6 @@ mod tests {
             Some(SigmaSpacing::Karras)
         );
         assert!(refused(&["x", "--every", "2"]).1.contains("--intermediates"));
-        assert!(refused(&["x", "-o", "-", "-c", "2"]).0.contains("standard output"));
-        assert!(refused(&["x", "-o", "-", "-b", "2"]).0.contains("standard output"));
         assert!(refused(&["x", "-o", "-", "--json"]).0.contains("standard output"));
         assert!(refused(&["x", "-o", "-", "--intermediates"]).1.contains("--intermediates=DIR"));
         request(&["x", "-o", "-", "--intermediates=steps", "--every", "2"]);

@@ -10,12 +10,12 @@ use super::values;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// The file, with fields as {seed}; `-` is standard output.
+    /// A file, folder or template; `-` is stdout [default: {prompt}-{seed}.png].
     ///
-    /// Fields: {seed}, {index} (number of the picture, from 1), {model}, {date}, {time}, {prompt}, {width}, {height}, {steps},
-    /// {guidance}, {scheduler}.
-    #[arg(short, long, value_name = "TEMPLATE", default_value = "{date}-{seed}.png")]
-    pub output: PathBuf,
+    /// Fields of a template: {prompt}, {seed}, {index}, {model}, {date}, {time}, {steps}, {guidance}, {scheduler}, {width},
+    /// {height}; numbers take a width, as in {index:04}. A folder must exist, unless a field is part of its name.
+    #[arg(short, long, value_name = "TEMPLATE")]
+    pub output: Option<String>,
 
     /// Pictures one after the other, with seeds S, S+1, ...
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "1",
@@ -43,7 +43,9 @@ pub struct OutputArgs {
     #[arg(long, value_name = "KIND", value_enum, default_value = "full")]
     pub metadata: MetadataChoice,
 
-    /// Replace files that are there already [default: refuse].
+    /// Replace files that are there [default: take the next free name].
+    ///
+    /// The next free name of `cat.png` is `cat-2.png`.
     #[arg(long)]
     pub overwrite: bool,
 }
@@ -52,7 +54,7 @@ impl OutputArgs {
     /// Whether the picture goes to standard output.
     #[must_use]
     pub fn to_stdout(&self) -> bool {
-        self.output.as_os_str() == "-"
+        self.output.as_deref() == Some("-")
     }
 }
 

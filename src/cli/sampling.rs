@@ -9,7 +9,7 @@ use crate::sampling::{Rng, Sampler, SigmaSpacing};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArgs {
-    /// Denoising steps, 1 to 150 [default: the model's, else 20].
+    /// Denoising steps, 1 to 150 [default: by the model].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, 1..=150))]
     pub steps: Option<usize>,
 

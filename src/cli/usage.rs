@@ -130,6 +130,6 @@ mod tests {
         let line =
             |option: &str| [OsString::from("sdgen"), "generate".into(), "x".into(), option.into(), strange.clone()];
         assert_eq!(parse(line("--prompt")).unwrap_err().exit_code(), crate::error::exit_code::USAGE);
-        parse(line("--output")).unwrap();
+        parse(line("--wildcards")).unwrap();
     }
 }

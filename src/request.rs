@@ -4,6 +4,7 @@
 //! are decided by the model; [`crate::pipeline`] fills them in before anything runs, so that a stored request is complete.
 //! Machine facts (device, threads) are not part of it.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::sampling::{Rng, Sampler, SigmaSpacing};
@@ -31,7 +32,7 @@ pub struct Request {
 }
 
 /// What to paint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prompt {
     /// The prompt.
@@ -54,7 +55,7 @@ pub struct Prompt {
 }
 
 /// Whether brackets in a prompt are a language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Weighting {
     /// A1111's: `(word:1.3)`, `[word]`, `BREAK`, `[a:b:0.5]`, `[a|b]`.
@@ -65,7 +66,7 @@ pub enum Weighting {
 }
 
 /// What happens to a prompt of more than 75 tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LongPrompt {
     /// Encoded in chunks of 75 tokens, one after the other.
@@ -123,20 +124,6 @@ impl Default for Request {
             prompt: Prompt::default(),
             sampling: Sampling::default(),
             image: Image::default(),
-        }
-    }
-}
-
-impl Default for Prompt {
-    fn default() -> Self {
-        Prompt {
-            text: String::new(),
-            text_2: None,
-            negative: None,
-            negative_2: None,
-            clip_skip: None,
-            weighting: Weighting::default(),
-            long_prompt: LongPrompt::default(),
         }
     }
 }

@@ -14,6 +14,8 @@
 //!
 //! Only [`crate::pipeline`] calls in here. Nothing here knows command-line flags.
 
+pub mod chunks;
+pub mod emphasis;
 pub mod prompt;
 pub mod tokenizer;
 pub mod vocabulary;

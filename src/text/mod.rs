@@ -19,3 +19,4 @@ pub mod emphasis;
 pub mod prompt;
 pub mod tokenizer;
 pub mod vocabulary;
+pub mod wildcards;

@@ -1,10 +1,10 @@
 //! [`ModelFiles`]: a model's folder in the diffusers layout, on disk or inside the binary.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use serde::de::DeserializeOwned;
 
 use crate::hub::built_in;
 use crate::nn::ParamSource;
@@ -115,23 +115,15 @@ impl ModelFiles {
         }
     }
 
-    /// A JSON file as a value of type `T`, or `None` when it is not there.
+    /// A text file that the model cannot do without.
     ///
     /// # Errors
-    /// [`Error::Model`] when the file is no JSON or not of that form; [`Error::Io`] when it cannot be read.
-    pub fn json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
-        let Some(bytes) = self.read(path)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-            Error::model(format!("`{}` is not understood: {e}", self.label(path)), "fetch the model's folder again")
+    /// [`Error::Model`] when the file is not there or no text; [`Error::Io`] when it cannot be read.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let bytes = self.read(path)?.ok_or_else(|| self.part_missing(path))?;
+        String::from_utf8(bytes.into_owned()).map_err(|_| {
+            Error::model(format!("`{}` is no text", self.label(path)), "fetch the model's folder again")
         })
-    }
-
-    /// A JSON file that the model cannot do without.
-    ///
-    /// # Errors
-    /// As [`Self::json`], and [`Error::Model`] when the file is not there.
-    pub fn required_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.json(path)?.ok_or_else(|| self.part_missing(path))
     }
 
     /// The weights of a component: `unet`, `vae`, `text_encoder`, ...
@@ -146,27 +138,33 @@ impl ModelFiles {
                     .map(|file| format!("{component}/{file}"))
                     .find_map(|path| built_in_file(&path).map(|bytes| (path, bytes)))
                     .ok_or_else(|| self.part_missing(component))?;
-                Ok(weights::from_static(format!("built-in {path}"), bytes)?)
+                Ok(Arc::new(weights::Safetensors::from_static(&format!("built-in {path}"), bytes)?))
             }
-            Place::Folder(folder) => match self.weight_file(component) {
-                Some(file) => Ok(weights::open(&file)?),
-                None => Err(self.no_weights(&folder.join(component), component)),
-            },
+            Place::Folder(folder) => {
+                let folder = folder.join(component);
+                match WEIGHT_FILES.iter().map(|file| folder.join(file)).find(|file| file.exists()) {
+                    Some(file) => Ok(weights::open(&file)?),
+                    None => Err(self.no_weights(&folder, component)),
+                }
+            }
         }
     }
 
-    /// The file that holds a component's weights; `None` inside the binary, or when there is none.
+    /// The bytes of the file that holds a component's weights, to be read in order, and its path inside the model.
+    /// `None` when there is no such file or it does not open.
     #[must_use]
-    pub fn weight_file(&self, component: &str) -> Option<PathBuf> {
-        let Place::Folder(folder) = &self.place else { return None };
-        WEIGHT_FILES.iter().map(|file| folder.join(component).join(file)).find(|file| file.exists())
-    }
-
-    /// The bytes of a component's weights inside the binary.
-    #[must_use]
-    pub fn static_weights(&self, component: &str) -> Option<&'static [u8]> {
-        let Place::BuiltIn = self.place else { return None };
-        WEIGHT_FILES.iter().find_map(|file| built_in_file(&format!("{component}/{file}")))
+    pub fn open_weights(&self, component: &str) -> Option<(String, Box<dyn Read + Send>)> {
+        let paths = WEIGHT_FILES.iter().map(|file| format!("{component}/{file}"));
+        match &self.place {
+            Place::BuiltIn => paths.into_iter().find_map(|path| {
+                let bytes: Box<dyn Read + Send> = Box::new(built_in_file(&path)?);
+                Some((path, bytes))
+            }),
+            Place::Folder(folder) => paths.into_iter().find_map(|path| {
+                let file: Box<dyn Read + Send> = Box::new(File::open(folder.join(&path)).ok()?);
+                Some((path, file))
+            }),
+        }
     }
 
     fn part_missing(&self, path: &str) -> Error {

@@ -20,7 +20,11 @@ pub fn sha256_file(path: &Path) -> Result<String> {
     sha256(file).map_err(Error::io("read", path))
 }
 
-fn sha256(mut from: impl Read) -> std::io::Result<String> {
+/// The SHA-256 of all bytes of a reader in lower-case hex.
+///
+/// # Errors
+/// When reading fails.
+pub fn sha256(mut from: impl Read) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut block = vec![0; BLOCK];
     loop {

@@ -18,7 +18,7 @@ mod write;
 pub use atomic::{write_atomic, write_guard, Collision};
 pub use check::{check_decoded, check_picture};
 pub use chunk::{FileHash, MadeWith, ModelFacts, SdgenChunk};
-pub use hash::{sha256_file, short_hash};
+pub use hash::{sha256, sha256_file, short_hash};
 pub use infotext::{Infotext, SamplerLabels};
 pub use metadata::{metadata, model_label, MetadataMode, Provenance};
 pub use pixels::to_pictures;

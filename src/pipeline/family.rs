@@ -1,5 +1,7 @@
 //! What is different between model families, as data: which one a folder holds, and its defaults.
 
+use candle_core::Tensor;
+use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -69,17 +71,17 @@ impl Family {
     /// # Errors
     /// [`Error::Model`] when the folder holds another family, lacks a config, or has one that is not understood.
     pub fn detect(files: &ModelFiles) -> Result<Self> {
-        let index: ModelIndex = files.required_json("model_index.json")?;
+        let index: ModelIndex = parse(files, "model_index.json")?;
         if let Some((_, family)) = OTHER_FAMILIES.iter().find(|(class, _)| index.class_name.starts_with(class)) {
             return Err(Error::model(
                 format!("`{}` is a {family} model ({})", files.name(), index.class_name),
                 "this version runs Stable Diffusion 1.x, 2.x and SDXL",
             ));
         }
-        let unet: UNetConfig = files.required_json("unet/config.json")?;
-        let scheduler: Value = files.required_json("scheduler/scheduler_config.json")?;
+        let unet = UNetConfig::from_json(&files.text("unet/config.json")?)?;
+        let scheduler: Value = parse(files, "scheduler/scheduler_config.json")?;
         let family = Family {
-            vae: files.required_json("vae/config.json")?,
+            vae: VaeConfig::from_json(&files.text("vae/config.json")?)?,
             scheduler: SchedulerConfig::from_json(&scheduler)?,
             two_encoders: files.read("text_encoder_2/config.json")?.is_some(),
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
@@ -111,6 +113,15 @@ impl Family {
         1 << self.vae.block_out_channels.len().saturating_sub(1)
     }
 
+    /// Latents as the sampler leaves them -> latents as the decoder takes them.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn to_decoder(&self, latents: &Tensor) -> Result<Tensor> {
+        let scaled = (latents / self.vae.scaling_factor)?;
+        Ok((scaled + self.vae.shift_factor.unwrap_or(0.0))?)
+    }
+
     /// What is taken where the request says nothing. Turbo models are told by their scheduler: trailing timesteps, a plain or
     /// ancestral Euler sampler and no zero-terminal-SNR rescaling; they were distilled to work unguided in 1 to 4 steps.
     #[must_use]
@@ -135,4 +146,10 @@ impl Family {
             && s.prediction == Prediction::Epsilon
             && !s.rescale_betas_zero_snr
     }
+}
+
+fn parse<T: DeserializeOwned>(files: &ModelFiles, path: &str) -> Result<T> {
+    serde_json::from_str(&files.text(path)?).map_err(|e| {
+        Error::model(format!("`{}` is not understood: {e}", files.label(path)), "fetch the model's folder again")
+    })
 }

@@ -8,6 +8,7 @@ mod family;
 mod machine;
 mod model;
 mod plan;
+mod provenance;
 mod sample;
 
 pub use events::{Event, Events, Phase};
@@ -16,7 +17,6 @@ pub use machine::{ComputeOptions, DeviceChoice, Machine};
 pub use model::{Engine, Model};
 pub use plan::Plan;
 
-use crate::image::Provenance;
 use crate::Result;
 
 /// What a watcher wants beyond the finished pictures.
@@ -40,7 +40,7 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     let text = encode::encode(plan, model, encodings, machine, events)?;
     let latents = sample::sample(plan, model, &text, machine, watch.every, events)?;
     let pictures = decode::decode(plan, model, machine, &latents, events)?;
-    let provenance = Provenance::new(&plan.files.name(), model.hash.wait(), machine.precision, &machine.device_name);
+    let provenance = provenance::provenance(plan, machine, &mut model.hash);
     for (index, picture) in pictures.iter().enumerate() {
         events.on(Event::Picture { index, picture, request: &plan.request, provenance: &provenance })?;
     }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::hub::ModelFiles;
-use crate::image::hash::{self, HashTask};
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::unet::UNet2DConditionModel;
 use crate::models::vae::AutoencoderKl;
 use crate::nn::{ParamSource, Params, Precision};
 use crate::pipeline::encode::Encodings;
+use crate::pipeline::provenance::HashTask;
 use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan};
-use crate::text::{ClipTokenizer, TextEncoder, TextStack, TokenizerFiles};
+use crate::text::{ClipTokenizer, Padding, TextEncoder, TextStack, TokenizerFiles};
 use crate::{Error, Result};
+
+/// Surplus tensors named in a warning; the rest is counted.
+const SURPLUS_NAMED: usize = 5;
 
 /// The networks of one model, ready to run.
 pub struct Model {
@@ -88,7 +91,7 @@ impl Model {
             progress(events)?;
         }
         let params = params(files, "unet", machine)?;
-        let unet = UNet2DConditionModel::new(&family.unet, params.clone())?;
+        let unet = UNet2DConditionModel::new(&family.unet, &params)?;
         finish(&params, events)?;
         progress(events)?;
         let vae_source = files.weights("vae")?;
@@ -96,11 +99,7 @@ impl Model {
         progress(events)?;
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
 
-        let hash = match (files.weight_file("unet"), files.static_weights("unet")) {
-            (Some(file), _) => hash::of_file(file),
-            (None, Some(bytes)) => hash::of_static(bytes),
-            (None, None) => return Err(Error::model("the model has no unet", "fetch the model's folder again, whole")),
-        };
+        let hash = HashTask::start(files);
         let text = if family.two_encoders { TextStack::sdxl(text)? } else { TextStack::sd(text)? };
         Ok(Model { text, unet, vae, hash, vae_source })
     }
@@ -131,40 +130,46 @@ fn vae(
     events: &mut dyn Events,
 ) -> Result<AutoencoderKl> {
     let params = Params::new(source.clone(), precision, &machine.device);
-    let vae = AutoencoderKl::new(&family.vae, params.clone())?;
+    let vae = AutoencoderKl::new(&family.vae, &params)?;
     finish(&params, events)?;
     Ok(vae)
 }
 
-fn text_encoder(
-    files: &ModelFiles,
-    suffix: &str,
-    machine: &Machine,
-    events: &mut dyn Events,
-) -> Result<TextEncoder> {
+fn text_encoder(files: &ModelFiles, suffix: &str, machine: &Machine, events: &mut dyn Events) -> Result<TextEncoder> {
     let component = format!("text_encoder{suffix}");
-    let config: ClipTextConfig = files.required_json(&format!("{component}/config.json"))?;
-    let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), events)?;
+    let config = ClipTextConfig::from_json(&files.text(&format!("{component}/config.json"))?)?;
+    let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), &config, events)?;
     let params = params(files, &component, machine)?;
-    let model = ClipTextModel::new(&config, params.clone())?;
+    let model = ClipTextModel::new(&config, &params)?;
     finish(&params, events)?;
-    Ok(TextEncoder::new(tokenizer, model)?)
+    Ok(TextEncoder { tokenizer, model })
 }
 
-fn tokenizer(files: &ModelFiles, folder: &str, events: &mut dyn Events) -> Result<ClipTokenizer> {
+fn tokenizer(
+    files: &ModelFiles,
+    folder: &str,
+    encoder: &ClipTextConfig,
+    events: &mut dyn Events,
+) -> Result<ClipTokenizer> {
     let read = |file: &str| files.read(&format!("{folder}/{file}"));
-    let found = TokenizerFiles {
-        vocab: read("vocab.json")?,
-        merges: read("merges.txt")?,
-        tokenizer: read("tokenizer.json")?,
-        config: read("tokenizer_config.json")?,
-        special_tokens: read("special_tokens_map.json")?,
-    };
-    if found.is_empty() {
+    let (vocab, merges, json) = (read("vocab.json")?, read("merges.txt")?, read("tokenizer.json")?);
+    if vocab.is_none() && merges.is_none() && json.is_none() {
         events.on(Event::Note(&format!("the model brings no {folder}: using CLIP's own vocabulary")))?;
-        return ClipTokenizer::embedded();
+        // OpenAI's encoder, with its quick activation, is padded with the end token, OpenCLIP's with zeros.
+        let padding = if encoder.hidden_act == "quick_gelu" { Padding::End } else { Padding::Zero };
+        return ClipTokenizer::embedded(padding);
     }
-    ClipTokenizer::from_files(&found)
+    let (added, config, special) =
+        (read("added_tokens.json")?, read("tokenizer_config.json")?, read("special_tokens_map.json")?);
+    ClipTokenizer::from_files(&TokenizerFiles {
+        label: &files.label(folder),
+        vocab: vocab.as_deref(),
+        merges: merges.as_deref(),
+        tokenizer_json: json.as_deref(),
+        added_tokens: added.as_deref(),
+        config: config.as_deref(),
+        special_tokens_map: special.as_deref(),
+    })
 }
 
 fn params(files: &ModelFiles, component: &str, machine: &Machine) -> Result<Params> {
@@ -173,8 +178,12 @@ fn params(files: &ModelFiles, component: &str, machine: &Machine) -> Result<Para
 
 /// Reports what the weights lack (an error) and what they hold beyond the model (a warning).
 fn finish(params: &Params, events: &mut dyn Events) -> Result<()> {
-    if let Some(surplus) = params.finish()? {
-        events.on(Event::Warning(&surplus))?;
+    let surplus = params.finish()?;
+    if surplus.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let named = surplus.iter().take(SURPLUS_NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let more = surplus.len().saturating_sub(SURPLUS_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    events.on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))
 }

@@ -11,7 +11,7 @@ use crate::pipeline::model::Model;
 use crate::pipeline::{Event, Events, Machine, Phase, Plan};
 use crate::sampling::{self, guidance, Denoiser, Observer, Step};
 use crate::text::{Conditioning, Encoded};
-use crate::{Request, Result};
+use crate::{Error, Request, Result};
 
 /// Draws the noise of the plan's seed and runs the sampler over it.
 ///
@@ -130,12 +130,28 @@ impl Observer for Watcher<'_> {
         let done = step.index + 1;
         self.events.on(Event::Progress { phase: Phase::Sample, done })?;
         if self.every.is_some_and(|every| done % every == 0 && done < step.total) {
-            let pictures = decode::pixels(&self.model.vae, &self.plan.family, step.denoised)?;
-            for (index, pixels) in pictures.iter().enumerate() {
-                let picture = crate::image::to_rgb(pixels)?;
-                self.events.on(Event::Intermediate { index, step: done, picture: &picture })?;
-            }
+            self.show(step.denoised, done)?;
         }
         Ok(None)
+    }
+}
+
+impl Watcher<'_> {
+    /// Hands on the picture predicted at a step. An early prediction may be flat: that is no failure of the run.
+    fn show(&mut self, denoised: &Tensor, step: usize) -> Result<()> {
+        for index in 0..denoised.dim(0)? {
+            match decode::pictures(&self.model.vae, &self.plan.family, &denoised.narrow(0, index, 1)?) {
+                Ok(pictures) => {
+                    for picture in &pictures {
+                        self.events.on(Event::Intermediate { index, step, picture })?;
+                    }
+                }
+                Err(Error::BrokenPicture { what }) => {
+                    self.events.on(Event::Warning(&format!("no picture of step {step}: {what}")))?;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 }

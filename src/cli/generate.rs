@@ -18,7 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   sdgen generate \"a red apple\"
   sdgen generate \"sunflower\" --seed 7 --output sunflower.png --overwrite
-  sdgen generate \"cat face, flat\" --count 4 --output 'cats/{seed}.png'
+  sdgen generate \"cat face, flat\" --count 4 --output 'cat-{seed}.png'
   sdgen generate \"a lighthouse\" -m ./stable-diffusion-v1-5 -n blurry --scheduler dpm++2m-karras
   sdgen generate \"pizza\" --output - | display";
 

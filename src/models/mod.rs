@@ -6,4 +6,4 @@
 pub mod clip;
 mod config;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -56,6 +56,8 @@ pub struct Chunker<'a> {
     pub tokenizer: &'a ClipTokenizer,
     /// Words that stand for vectors.
     pub triggers: &'a [Trigger],
+    /// Places of a chunk with start and end, 3 at least; 77 in all published models.
+    pub places: usize,
 }
 
 impl Chunker<'_> {
@@ -89,7 +91,7 @@ impl Chunker<'_> {
 
     /// Tokens between start and end.
     fn capacity(&self) -> usize {
-        self.tokenizer.max_length() - 2
+        self.places - 2
     }
 
     fn fill(&self, pieces: &[Piece], backtrack: usize) -> Result<Vec<Vec<Place>>> {
@@ -132,7 +134,6 @@ impl Chunker<'_> {
     }
 
     fn finish(&self, places: &[Place]) -> Chunk {
-        let length = self.tokenizer.max_length();
         let mut chunk = Chunk { ids: vec![self.tokenizer.bos()], weights: vec![1.0], injected: Vec::new() };
         for place in places {
             let id = match place.source {
@@ -146,8 +147,8 @@ impl Chunker<'_> {
             chunk.weights.push(place.weight);
         }
         chunk.ids.push(self.tokenizer.eos());
-        chunk.ids.resize(length, self.tokenizer.pad());
-        chunk.weights.resize(length, 1.0);
+        chunk.ids.resize(self.places, self.tokenizer.pad());
+        chunk.weights.resize(self.places, 1.0);
         chunk
     }
 }
@@ -235,7 +236,7 @@ mod tests {
         let table = include_str!("../../tests/fixtures/prompts/attention.json");
         let table: serde_json::Value = serde_json::from_str(table).unwrap();
         let tokenizer = tokenizer();
-        let chunker = Chunker { tokenizer: &tokenizer, triggers: &[] };
+        let chunker = Chunker { tokenizer: &tokenizer, triggers: &[], places: 77 };
         for case in table["cases"].as_array().unwrap() {
             let prompt = case["prompt"].as_str().unwrap();
             let chunks = chunker.chunks(&parse_attention(prompt)).unwrap();
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn padding_is_the_tokenizers_own() {
         let tokenizer = ClipTokenizer::embedded(Padding::Zero).unwrap();
-        let chunker = Chunker { tokenizer: &tokenizer, triggers: &[] };
+        let chunker = Chunker { tokenizer: &tokenizer, triggers: &[], places: 77 };
         let chunk = &chunker.chunks(&[Piece::plain("a cat")]).unwrap()[0];
         assert_eq!(chunk.ids[..5], [49406, 320, 2368, 49407, 0]);
         assert_eq!((chunk.ids.len(), chunk.ids[76]), (77, 0));
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn truncation_keeps_75_tokens_and_tells_the_rest() {
         let tokenizer = tokenizer();
-        let chunker = Chunker { tokenizer: &tokenizer, triggers: &[] };
+        let chunker = Chunker { tokenizer: &tokenizer, triggers: &[], places: 77 };
         let whole = chunker.truncated(&[Piece::plain(words(75))]).unwrap();
         assert_eq!((whole.0.ids[76], whole.1), (49407, None));
         // A comma near the end moves nothing.
@@ -282,7 +283,7 @@ mod tests {
             Trigger { ids: tokenizer.encode("my-style").unwrap(), vectors: 4 },
             Trigger { ids: tokenizer.encode("my").unwrap(), vectors: 1 },
         ];
-        let chunker = Chunker { tokenizer: &tokenizer, triggers: &triggers };
+        let chunker = Chunker { tokenizer: &tokenizer, triggers: &triggers, places: 77 };
         let chunks = chunker.chunks(&parse_attention("a (My-Style:1.2) cat")).unwrap();
         let places: Vec<usize> = chunks[0].injected.iter().map(|v| v.place).collect();
         assert_eq!(places, [2, 3, 4, 5]);
@@ -303,7 +304,7 @@ mod tests {
     fn vectors_move_with_the_text_behind_a_comma() {
         let tokenizer = tokenizer();
         let triggers = [Trigger { ids: tokenizer.encode("mystyle").unwrap(), vectors: 2 }];
-        let chunker = Chunker { tokenizer: &tokenizer, triggers: &triggers };
+        let chunker = Chunker { tokenizer: &tokenizer, triggers: &triggers, places: 77 };
         let text = format!("{}, mystyle {}", words(70), words(5));
         let chunks = chunker.chunks(&[Piece::plain(text)]).unwrap();
         assert!(chunks[0].injected.is_empty());

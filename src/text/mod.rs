@@ -10,13 +10,22 @@
 //! - [`inversion`]: textual-inversion embeddings, words that bring their own vectors.
 //! - [`chunks`]: token tables of 77 places with a weight a token.
 //! - [`emphasis`]: weights applied to hidden states.
-//! - [`encode`]: the text encoders of a model family, and the schedule of conditionings of a prompt.
+//! - [`encoder`]: one text encoder with its tokenizer; [`encode`]: those of a model family, and a prompt's schedule of
+//!   [`conditioning`]s.
 //!
 //! Only [`crate::pipeline`] calls in here. Nothing here knows command-line flags.
 
 pub mod chunks;
+pub mod conditioning;
 pub mod emphasis;
+pub mod encode;
+pub mod encoder;
 pub mod prompt;
 pub mod tokenizer;
 pub mod vocabulary;
 pub mod wildcards;
+
+pub use conditioning::{Conditioning, Encoded};
+pub use encode::{EncodeOptions, TextStack};
+pub use encoder::TextEncoder;
+pub use tokenizer::{ClipTokenizer, Padding};

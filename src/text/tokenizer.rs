@@ -183,12 +183,16 @@ mod tests {
         clip_small: Vec<u32>,
     }
 
-    fn fixture(name: &str) -> Vec<u8> {
-        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizers").join(name)).unwrap()
+    fn fixtures() -> &'static Path {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"))
     }
 
     fn small_folder() -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizers/clip-small")
+        fixtures().join("models/sd15/tokenizer")
+    }
+
+    fn small(file: &str) -> Vec<u8> {
+        std::fs::read(small_folder().join(file)).unwrap()
     }
 
     fn with_ends(tokenizer: &ClipTokenizer, text: &str) -> Vec<u32> {
@@ -198,7 +202,8 @@ mod tests {
 
     #[test]
     fn ids_equal_those_of_transformers_with_both_vocabularies() {
-        let table: Table = serde_json::from_slice(&fixture("clip.json")).unwrap();
+        let table: Table =
+            serde_json::from_slice(&std::fs::read(fixtures().join("tokenizers/clip.json")).unwrap()).unwrap();
         let full = ClipTokenizer::embedded(Padding::End).unwrap();
         let small = ClipTokenizer::from_folder(&small_folder()).unwrap();
         assert_eq!(table.rows.len(), 64);
@@ -226,8 +231,8 @@ mod tests {
 
     #[test]
     fn tokenizer_json_is_read_like_the_two_files() {
-        let vocab: serde_json::Value = serde_json::from_slice(&fixture("clip-small/vocab.json")).unwrap();
-        let merges = String::from_utf8(fixture("clip-small/merges.txt")).unwrap();
+        let vocab: serde_json::Value = serde_json::from_slice(&small("vocab.json")).unwrap();
+        let merges = String::from_utf8(small("merges.txt")).unwrap();
         let lines: Vec<&str> = merges.lines().skip(1).collect();
         let pairs: Vec<Vec<&str>> = lines.iter().map(|line| line.split(' ').collect()).collect();
         let two_files = ClipTokenizer::from_folder(&small_folder()).unwrap();
@@ -245,7 +250,7 @@ mod tests {
 
     #[test]
     fn padding_comes_from_the_small_files() {
-        let (vocab, merges) = (fixture("clip-small/vocab.json"), fixture("clip-small/merges.txt"));
+        let (vocab, merges) = (small("vocab.json"), small("merges.txt"));
         let pad = |config: &str, map: &str| {
             let files = TokenizerFiles {
                 label: "t",
@@ -268,7 +273,7 @@ mod tests {
 
     #[test]
     fn faulty_files_are_named() {
-        let vocab = fixture("clip-small/vocab.json");
+        let vocab = small("vocab.json");
         let error = |files: TokenizerFiles| ClipTokenizer::from_files(&files).unwrap_err().to_string();
         let base = TokenizerFiles { label: "my/tokenizer", vocab: Some(&vocab), ..Default::default() };
         assert_eq!(error(base), "the tokenizer `my/tokenizer` has no `merges.txt`");

@@ -1,5 +1,5 @@
 //! What the user sees: bars, notes, warnings, errors with hints on standard error; paths or JSON on standard output. The
-//! only place besides `main` that prints or ends the process. [`Ui`] is an [`Events`](crate::pipeline::Events), so that it
+//! only place besides `main` that prints or ends the process. [`Ui`] is an [`Events`], so that it
 //! can watch the pipeline; commands wrap it to write pictures.
 
 mod bars;

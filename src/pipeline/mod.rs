@@ -42,7 +42,7 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     let pictures = decode::decode(plan, model, machine, &latents, events)?;
     let provenance = provenance::provenance(plan, machine, &mut model.hash);
     for (index, picture) in pictures.iter().enumerate() {
-        events.on(Event::Picture { index, picture, request: &plan.request, provenance: &provenance })?;
+        events.on(Event::Picture { index, picture, provenance: &provenance })?;
     }
     Ok(())
 }

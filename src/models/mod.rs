@@ -1,1 +1,9 @@
-//! (to be written)
+//! The networks: a config and weights in, tensors to tensors out. They know no files, no flags and no random numbers.
+//!
+//! Names are those of diffusers and transformers, so that `config.json` and the tensors' names need no translation. All take and
+//! return tensors on the device they were built for; what they return is f32 whatever the precision they compute in.
+
+pub mod clip;
+mod config;
+#[cfg(test)]
+pub(crate) mod testing;

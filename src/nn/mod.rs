@@ -1,5 +1,26 @@
 //! Layers: linear, convolution, norms, attention, embeddings. Models are written against these and nothing below them.
+//!
+//! This is the only place that knows how a product or a norm is computed on which device, and the only one that knows what
+//! [`Precision`] means there. The `*_cpu` modules are plain kernels on slices.
 
+mod activation;
+mod attention;
+mod conv;
+mod conv_cpu;
+mod embedding;
+mod linear;
+mod norm;
+mod norm_cpu;
 mod params;
+mod precision;
+mod resample;
 
+pub use activation::{geglu, Activation};
+pub use attention::{causal_mask, scaled_dot_product_attention, MultiHeadAttention};
+pub use conv::{Conv2d, Conv2dConfig};
+pub use embedding::{timestep_embedding, Embedding};
+pub use linear::Linear;
+pub use norm::{GroupNorm, LayerNorm};
 pub use params::{ParamSource, Params};
+pub use precision::Precision;
+pub use resample::{Downsample2d, Upsample2d};

@@ -1,8 +1,13 @@
 //! Where a model takes its tensors from.
 
-use candle_core::{DType, Shape, Tensor};
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::weights::WeightsError;
+use candle_core::{DType, Device, Shape, Tensor};
+
+use super::Precision;
+use crate::weights::{Mismatch, ShapeMismatch, WeightsError};
 
 /// Named tensors of one component (a UNet, a text encoder), whatever file or bytes they lie in.
 pub trait ParamSource: Send + Sync {
@@ -19,5 +24,201 @@ pub trait ParamSource: Send + Sync {
     fn read(&self, name: &str) -> Result<Tensor, WeightsError>;
 }
 
-/// A path into a [`ParamSource`].
-pub struct Params {}
+/// Tensors that files carry though no network computes with them: constants, and what only training needs.
+const HARMLESS_SURPLUS: [&str; 3] = ["position_ids", "logit_scale", "num_batches_tracked"];
+
+/// A path into a [`ParamSource`], cheap to clone.
+///
+/// A missing or wrongly shaped tensor does not end loading: zeros stand in for it, and [`Params::finish`] reports all of them
+/// at once. So a model must not be used before `finish` was called.
+#[derive(Clone)]
+pub struct Params {
+    root: Arc<Root>,
+    prefix: String,
+}
+
+struct Root {
+    source: Arc<dyn ParamSource>,
+    precision: Precision,
+    device: Device,
+    ledger: Mutex<Ledger>,
+}
+
+#[derive(Default)]
+struct Ledger {
+    taken: HashSet<String>,
+    missing: Vec<String>,
+    misshapen: Vec<ShapeMismatch>,
+    unreadable: Option<WeightsError>,
+}
+
+impl Params {
+    /// The root of `source`, for a model that runs on `device` in `precision`.
+    #[must_use]
+    pub fn new(source: Arc<dyn ParamSource>, precision: Precision, device: &Device) -> Self {
+        let root = Root { source, precision, device: device.clone(), ledger: Mutex::default() };
+        Params { root: Arc::new(root), prefix: String::new() }
+    }
+
+    /// The path one level deeper: `params.pp("down_blocks").pp(0)`.
+    #[must_use]
+    pub fn pp(&self, name: impl Display) -> Self {
+        Params { root: Arc::clone(&self.root), prefix: self.full_name(&name.to_string()) }
+    }
+
+    /// The tensor `name` below this path in the type of activations (f32 on the CPU), on the model's device; zeros when it is
+    /// missing or its shape is not `shape`, which [`Params::finish`] will say.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn get(&self, shape: impl Into<Shape>, name: &str) -> candle_core::Result<Tensor> {
+        let shape = shape.into();
+        let dtype = self.precision().activation_dtype(self.device());
+        match self.read(&shape, &self.full_name(name)) {
+            Some(tensor) => tensor.to_dtype(dtype)?.to_device(self.device()),
+            None => Tensor::zeros(shape, dtype, self.device()),
+        }
+    }
+
+    /// Whether the source has the tensor `name` below this path.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.root.source.info(&self.full_name(name)).is_some()
+    }
+
+    /// The precision that the model computes in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.root.precision
+    }
+
+    /// The device that the model runs on.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.root.device
+    }
+
+    /// To be called when the model is built, on any of its paths: the names of the tensors in the source that the model did not
+    /// ask for, less those known to be harmless. They are worth a note, not an error: the model has all that it needs.
+    ///
+    /// # Errors
+    /// When tensors are missing, wrongly shaped or unreadable: all of them by name.
+    pub fn finish(&self) -> Result<Vec<String>, WeightsError> {
+        let mut ledger = self.ledger();
+        if let Some(error) = ledger.unreadable.take() {
+            return Err(error);
+        }
+        let mut surplus = self.root.source.names();
+        surplus.retain(|name| !ledger.taken.contains(name) && !is_harmless(name));
+        surplus.sort_unstable();
+        if ledger.missing.is_empty() && ledger.misshapen.is_empty() {
+            return Ok(surplus);
+        }
+        Err(WeightsError::Mismatch(Box::new(Mismatch {
+            file: self.root.source.label(),
+            missing: std::mem::take(&mut ledger.missing),
+            misshapen: std::mem::take(&mut ledger.misshapen),
+            surplus,
+        })))
+    }
+
+    fn read(&self, shape: &Shape, name: &str) -> Option<Tensor> {
+        let source = &self.root.source;
+        let found = source.info(name);
+        let tensor = found.as_ref().filter(|(found, _)| found == shape).map(|_| source.read(name));
+        let mut ledger = self.ledger();
+        if !ledger.taken.insert(name.to_string()) && !matches!(tensor, Some(Ok(_))) {
+            return None;
+        }
+        match (found, tensor) {
+            (None, _) => ledger.missing.push(name.to_string()),
+            (Some((found, _)), None) => ledger.misshapen.push(ShapeMismatch {
+                name: name.to_string(),
+                found: found.into_dims(),
+                wanted: shape.dims().to_vec(),
+            }),
+            (_, Some(Err(error))) => {
+                ledger.unreadable.get_or_insert(error);
+            }
+            (_, Some(Ok(tensor))) => return Some(tensor),
+        }
+        None
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        if self.prefix.is_empty() {
+            name.to_string()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.root.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_harmless(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    HARMLESS_SURPLUS.contains(&last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    struct Fake(HashMap<String, Tensor>);
+
+    impl ParamSource for Fake {
+        fn label(&self) -> String {
+            "fake.safetensors".into()
+        }
+        fn names(&self) -> Vec<String> {
+            self.0.keys().cloned().collect()
+        }
+        fn info(&self, name: &str) -> Option<(Shape, DType)> {
+            self.0.get(name).map(|t| (t.shape().clone(), t.dtype()))
+        }
+        fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
+            Ok(self.0[name].clone())
+        }
+    }
+
+    fn params(tensors: &[(&str, &[usize], DType)]) -> Params {
+        let tensors = tensors
+            .iter()
+            .map(|(name, shape, dtype)| ((*name).to_string(), Tensor::ones(*shape, *dtype, &Device::Cpu).unwrap()))
+            .collect();
+        Params::new(Arc::new(Fake(tensors)), Precision::F32, &Device::Cpu)
+    }
+
+    #[test]
+    fn a_complete_source_has_no_notes() {
+        let root = params(&[("a.b.weight", &[2, 3], DType::F16), ("a.position_ids", &[1, 77], DType::I64)]);
+        let tensor = root.pp("a").pp("b").get((2, 3), "weight").unwrap();
+        assert_eq!(tensor.dtype(), DType::F32);
+        assert_eq!(tensor.sum_all().unwrap().to_scalar::<f32>().unwrap(), 6.0);
+        assert_eq!(root.finish().unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn surplus_tensors_are_notes() {
+        let root = params(&[("a", &[1], DType::F32), ("z", &[1], DType::F32), ("b", &[1], DType::F32)]);
+        root.get(1, "b").unwrap();
+        assert_eq!(root.finish().unwrap(), ["a", "z"]);
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_at_once() {
+        let root = params(&[("x.weight", &[2, 3], DType::F32), ("extra", &[1], DType::F32)]);
+        assert_eq!(root.pp("x").get((3, 2), "weight").unwrap().dims(), [3, 2]);
+        assert_eq!(root.get(7, "gone").unwrap().dims(), [7]);
+        assert_eq!(root.pp("deep").get(7, "gone").unwrap().dims(), [7]);
+        let message = root.finish().unwrap_err().to_string();
+        for part in ["fake.safetensors", "gone", "deep.gone", "x.weight", "[2, 3]", "[3, 2]", "extra"] {
+            assert!(message.contains(part), "{part} is not in: {message}");
+        }
+    }
+}

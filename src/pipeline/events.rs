@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use crate::image::Provenance;
 use crate::{Request, Result};
 
 /// A part of the work that takes time.
@@ -61,6 +62,8 @@ pub enum Event<'a> {
         picture: &'a RgbImage,
         /// The complete request that made it: nothing in it is left to the model.
         request: &'a Request,
+        /// What made it, beyond the request.
+        provenance: &'a Provenance,
     },
 }
 

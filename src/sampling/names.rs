@@ -22,7 +22,8 @@ impl UnknownName {
     #[must_use]
     pub fn hint(&self) -> String {
         let given = self.name.to_lowercase();
-        let nearest = self.known.iter().map(|k| (strsim::jaro_winkler(&given, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let nearest =
+            self.known.iter().map(|k| (strsim::jaro_winkler(&given, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
         match nearest {
             Some((near, name)) if near > 0.8 => format!("did you mean `{name}`?"),
             _ => format!("one of: {}", self.known.join(", ")),

@@ -1,1 +1,31 @@
-//! (to be written)
+//! From a prompt to what a denoiser is conditioned on.
+//!
+//! ```text
+//! wildcards -> prompt (editing, then weights) -> chunks (tokenizer, inversion) -> encode (CLIP, emphasis) -> Conditioning
+//! ```
+//!
+//! - [`wildcards`]: `{a|b}` and `__name__`, drawn from the seed; gives the text that the metadata holds.
+//! - [`prompt`]: A1111's prompt language: weights in brackets, `BREAK`, `[a:b:0.5]`, `[a|b]`.
+//! - [`tokenizer`]: CLIP's tokenizer; [`vocabulary`]: its files.
+//! - [`inversion`]: textual-inversion embeddings, words that bring their own vectors.
+//! - [`chunks`]: token tables of 77 places with a weight a token.
+//! - [`emphasis`]: weights applied to hidden states.
+//! - [`encoder`]: one text encoder with its tokenizer; [`encode`]: those of a model family, and a prompt's schedule of
+//!   [`conditioning`]s.
+//!
+//! Only [`crate::pipeline`] calls in here. Nothing here knows command-line flags.
+
+pub mod chunks;
+pub mod conditioning;
+pub mod emphasis;
+pub mod encode;
+pub mod encoder;
+pub mod prompt;
+pub mod tokenizer;
+pub mod vocabulary;
+pub mod wildcards;
+
+pub use conditioning::{Conditioning, Encoded};
+pub use encode::{EncodeOptions, TextStack};
+pub use encoder::TextEncoder;
+pub use tokenizer::{ClipTokenizer, Padding};

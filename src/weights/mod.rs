@@ -2,5 +2,28 @@
 //! Models never see this module: they take their tensors from `nn::Params`, whose sources are implemented here.
 
 mod error;
+mod header;
+mod safetensors;
+mod sharded;
+mod sniff;
 
-pub use error::WeightsError;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use error::{Mismatch, ShapeMismatch, WeightsError};
+pub use safetensors::Safetensors;
+pub use sharded::Sharded;
+
+use crate::nn::ParamSource;
+
+/// Opens a file of weights: `*.safetensors`, or the `*.safetensors.index.json` of a model in several files.
+///
+/// # Errors
+/// When the file is not there, or is not what its name says: every kind of damage has its own message and hint.
+pub fn open(path: &Path) -> Result<Arc<dyn ParamSource>, WeightsError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.ends_with(".index.json") {
+        return Ok(Arc::new(Sharded::open(path)?));
+    }
+    Ok(Arc::new(Safetensors::open(path)?))
+}

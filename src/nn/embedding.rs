@@ -1,0 +1,76 @@
+//! Tables of vectors, and the sinusoidal embedding of timesteps.
+
+use candle_core::{Device, Result, Tensor};
+
+use super::Params;
+
+/// A table of vectors.
+#[derive(Debug, Clone)]
+pub struct Embedding {
+    weight: Tensor,
+}
+
+impl Embedding {
+    /// `weight` [entries, width].
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn new(entries: usize, width: usize, params: &Params) -> Result<Self> {
+        Ok(Embedding { weight: params.get((entries, width), "weight")? })
+    }
+
+    /// The vectors of `ids` (u32, any shape): [..., width].
+    ///
+    /// # Errors
+    /// When an id is not in the table.
+    pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
+        let mut dims = ids.dims().to_vec();
+        dims.push(self.weight.dim(1)?);
+        self.weight.index_select(&ids.flatten_all()?, 0)?.reshape(dims)
+    }
+
+    /// The first `count` vectors: [count, width].
+    ///
+    /// # Errors
+    /// When the table has fewer.
+    pub fn first(&self, count: usize) -> Result<Tensor> {
+        self.weight.narrow(0, 0, count)
+    }
+}
+
+/// The sinusoidal embedding of Vaswani et al. 2017 with period 10000, as diffusers' `get_timestep_embedding`: [values, width] in
+/// f32 on `device`, sines first, or cosines first with `flip_sin_to_cos`. An odd width ends with a zero.
+///
+/// Frequencies and angles are rounded to f32 where the reference rounds them: at timestep 999 an angle's last bit is 6e-5, so
+/// more exact angles would be further away from what the networks were trained on.
+///
+/// # Errors
+/// When the tensor library fails.
+pub fn timestep_embedding(
+    values: &[f64],
+    width: usize,
+    flip_sin_to_cos: bool,
+    freq_shift: f64,
+    device: &Device,
+) -> Result<Tensor> {
+    let half = width / 2;
+    let mut embedding = Vec::with_capacity(values.len() * width);
+    for &value in values {
+        let angles: Vec<f64> = (0..half).map(|i| angle(value as f32, i, half, freq_shift)).collect();
+        let sines = angles.iter().map(|a| a.sin() as f32);
+        let cosines = angles.iter().map(|a| a.cos() as f32);
+        if flip_sin_to_cos {
+            embedding.extend(cosines.chain(sines));
+        } else {
+            embedding.extend(sines.chain(cosines));
+        }
+        embedding.resize(embedding.len() + width % 2, 0.0);
+    }
+    Tensor::from_vec(embedding, (values.len(), width), device)
+}
+
+fn angle(value: f32, index: usize, half: usize, freq_shift: f64) -> f64 {
+    let exponent = -(10000f64.ln() as f32) * index as f32 / (half as f64 - freq_shift) as f32;
+    let frequency = f64::from(exponent).exp() as f32;
+    f64::from(value * frequency)
+}

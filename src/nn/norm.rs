@@ -1,0 +1,129 @@
+//! Layer and group normalisation, statistics in f32 or better.
+
+use candle_core::{DType, Result, Tensor, D};
+
+use super::norm_cpu::NormaliseRows;
+use super::Params;
+
+/// Normalisation over the last dimension (Ba et al. 2016).
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// `weight` and `bias`, both [width].
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn new(width: usize, eps: f64, params: &Params) -> Result<Self> {
+        Ok(LayerNorm { weight: params.get(width, "weight")?, bias: params.get(width, "bias")?, eps })
+    }
+
+    /// `x` [..., width].
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cpu() {
+            let op = NormaliseRows { groups: 1, span: 1, eps: self.eps };
+            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &op);
+        }
+        let (weight, bias) = (self.weight.to_dtype(DType::F32)?, self.bias.to_dtype(DType::F32)?);
+        normalise(x, self.eps)?.broadcast_mul(&weight)?.broadcast_add(&bias)?.to_dtype(x.dtype())
+    }
+}
+
+/// Normalisation over groups of channels and the whole picture (Wu and He 2018).
+#[derive(Debug, Clone)]
+pub struct GroupNorm {
+    weight: Tensor,
+    bias: Tensor,
+    groups: usize,
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// `weight` and `bias`, both [channels].
+    ///
+    /// # Errors
+    /// When the channels cannot be divided into that many groups.
+    pub fn new(groups: usize, channels: usize, eps: f64, params: &Params) -> Result<Self> {
+        if groups == 0 || channels % groups != 0 {
+            candle_core::bail!("{channels} channels cannot be divided into {groups} groups");
+        }
+        Ok(GroupNorm { weight: params.get(channels, "weight")?, bias: params.get(channels, "bias")?, groups, eps })
+    }
+
+    /// `x` [b, channels, h, w].
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, channels, height, width) = x.dims4()?;
+        if channels != self.weight.elem_count() {
+            candle_core::bail!("a norm of {} channels was given {:?}", self.weight.elem_count(), x.dims());
+        }
+        if x.device().is_cpu() {
+            let op = NormaliseRows { groups: self.groups, span: height * width, eps: self.eps };
+            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &op);
+        }
+        let rows = x.reshape((batch, self.groups, ()))?;
+        let by_channel = |t: &Tensor| t.to_dtype(DType::F32)?.reshape((1, channels, 1, 1));
+        let y = normalise(&rows, self.eps)?.reshape(x.shape())?;
+        y.broadcast_mul(&by_channel(&self.weight)?)?.broadcast_add(&by_channel(&self.bias)?)?.to_dtype(x.dtype())
+    }
+}
+
+/// The last dimension with mean 0 and variance 1, in f32, on any device.
+fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
+    let wide = x.to_dtype(DType::F32)?;
+    let centred = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    centred.broadcast_div(&(variance + eps)?.sqrt()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn wave(shape: &[usize], speed: f32, offset: f32) -> Tensor {
+        let n = shape.iter().product::<usize>();
+        Tensor::from_vec((0..n).map(|i| (i as f32 * speed).sin() + offset).collect(), shape, &Device::Cpu).unwrap()
+    }
+
+    fn max_difference(a: &Tensor, b: &Tensor) -> f32 {
+        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+    }
+
+    #[test]
+    fn group_norm_equals_the_formula() {
+        let (x, weight, bias) = (wave(&[2, 6, 3, 5], 0.9, 0.5), wave(&[6], 1.1, 2.0), wave(&[6], 0.3, 0.0));
+        let norm = GroupNorm { weight: weight.clone(), bias: bias.clone(), groups: 3, eps: 1e-5 };
+        let expected = normalise(&x.reshape((2, 3, ())).unwrap(), 1e-5).unwrap().reshape((2, 6, 3, 5)).unwrap();
+        let expected = expected.broadcast_mul(&weight.reshape((1, 6, 1, 1)).unwrap()).unwrap();
+        let expected = expected.broadcast_add(&bias.reshape((1, 6, 1, 1)).unwrap()).unwrap();
+        assert!(max_difference(&norm.forward(&x).unwrap(), &expected) < 2e-6);
+    }
+
+    #[test]
+    fn layer_norm_equals_the_formula() {
+        let (x, weight, bias) = (wave(&[2, 3, 7], 0.9, 0.5), wave(&[7], 1.1, 2.0), wave(&[7], 0.3, 0.0));
+        let norm = LayerNorm { weight: weight.clone(), bias: bias.clone(), eps: 1e-5 };
+        let expected = normalise(&x, 1e-5).unwrap().broadcast_mul(&weight).unwrap().broadcast_add(&bias).unwrap();
+        assert!(max_difference(&norm.forward(&x).unwrap(), &expected) < 2e-6);
+    }
+
+    #[test]
+    fn a_large_mean_does_not_swallow_the_variance() {
+        // In f32, E[x^2] - E[x]^2 has no digits left here.
+        let norm = LayerNorm { weight: wave(&[64], 0.0, 1.0), bias: wave(&[64], 0.0, 0.0), eps: 1e-5 };
+        let near = norm.forward(&wave(&[1, 64], 0.9, 0.0)).unwrap();
+        let far = norm.forward(&wave(&[1, 64], 0.9, 4096.0)).unwrap();
+        assert!(max_difference(&near, &far) < 1e-3);
+    }
+}

@@ -1,0 +1,304 @@
+//! The files of a CLIP tokenizer: `vocab.json` + `merges.txt`, or `tokenizer.json`, and the two small files that name its
+//! special tokens. Reads and checks them; [`super::tokenizer`] does the tokenising.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// Byte-pair merges of the original CLIP, shared by every published Stable Diffusion model.
+const CLIP_MERGES: &str = include_str!("../../assets/clip/merges.txt");
+
+/// The first token of every text.
+pub const START: &str = "<|startoftext|>";
+/// The last token of every text.
+pub const END: &str = "<|endoftext|>";
+
+/// Places of CLIP's context. A larger or absent `model_max_length` means nobody set it.
+const CLIP_CONTEXT: usize = 77;
+
+/// The contents of a tokenizer folder. Absent files are `None`; `vocab` and `merges`, or `tokenizer_json`, must be there.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct TokenizerFiles<'a> {
+    /// What a message calls the folder.
+    pub label: &'a str,
+    /// `vocab.json`: token -> id.
+    pub vocab: Option<&'a [u8]>,
+    /// `merges.txt`: a merge a line.
+    pub merges: Option<&'a [u8]>,
+    /// `tokenizer.json`, used when one of the former is absent.
+    pub tokenizer_json: Option<&'a [u8]>,
+    /// `added_tokens.json`: tokens beyond the vocabulary.
+    pub added_tokens: Option<&'a [u8]>,
+    /// `tokenizer_config.json`.
+    pub config: Option<&'a [u8]>,
+    /// `special_tokens_map.json`.
+    pub special_tokens_map: Option<&'a [u8]>,
+}
+
+/// A checked vocabulary.
+pub(super) struct Vocabulary {
+    pub tokens: HashMap<String, u32>,
+    pub merges: Vec<(String, String)>,
+    /// Tokens beyond `tokens`, in the order of their ids.
+    pub added: Vec<(String, u32)>,
+    pub bos: String,
+    pub eos: String,
+    pub pad: String,
+    pub max_length: usize,
+}
+
+impl Vocabulary {
+    /// The vocabulary of the original CLIP: 256 bytes, the same as ends of words, the merges, two special tokens.
+    pub fn of_clip(pad: &str) -> Result<Self> {
+        let merges = parse_merges("embedded CLIP vocabulary", CLIP_MERGES.as_bytes())?;
+        let bytes = byte_alphabet();
+        let ends = bytes.iter().map(|c| format!("{c}</w>"));
+        let tokens = bytes
+            .iter()
+            .map(char::to_string)
+            .chain(ends)
+            .chain(merges.iter().map(|(a, b)| format!("{a}{b}")))
+            .chain([START.to_string(), END.to_string()])
+            .zip(0..)
+            .collect();
+        Ok(Vocabulary {
+            tokens,
+            merges,
+            added: Vec::new(),
+            bos: START.into(),
+            eos: END.into(),
+            pad: pad.into(),
+            max_length: CLIP_CONTEXT,
+        })
+    }
+
+    /// Reads and checks the files of a folder.
+    pub fn of_files(files: &TokenizerFiles) -> Result<Self> {
+        let (tokens, merges, mut added) = match (files.vocab, files.merges, files.tokenizer_json) {
+            (Some(vocab), Some(merges), _) => {
+                let tokens = parse_json(files.label, "vocab.json", vocab)?;
+                (tokens, parse_merges(files.label, merges)?, Vec::new())
+            }
+            (_, _, Some(json)) => parse_tokenizer_json(files.label, json)?,
+            (Some(_), None, None) => return Err(missing(files.label, "merges.txt")),
+            (None, _, None) => return Err(missing(files.label, "vocab.json")),
+        };
+        if let Some(bytes) = files.added_tokens {
+            let more: HashMap<String, u32> = parse_json(files.label, "added_tokens.json", bytes)?;
+            added.extend(more);
+        }
+        added.retain(|(token, _)| !tokens.contains_key(token));
+        added.sort_by_key(|(_, id)| *id);
+        added.dedup();
+        let special = SpecialTokens::of_files(files)?;
+        check_merges(files.label, &tokens, &merges)?;
+        Ok(Vocabulary {
+            tokens,
+            merges,
+            added,
+            bos: special.bos_token.unwrap_or_else(|| START.into()),
+            pad: special.pad_token.or_else(|| special.eos_token.clone()).unwrap_or_else(|| END.into()),
+            eos: special.eos_token.unwrap_or_else(|| END.into()),
+            max_length: special.max_length,
+        })
+    }
+}
+
+/// The characters that byte-level BPE writes for the bytes 0 to 255, in CLIP's order: printable ones for themselves, first.
+fn byte_alphabet() -> Vec<char> {
+    let printable = |b: &u8| matches!(b, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    let own = (0..=u8::MAX).filter(printable).map(char::from);
+    let others = (0..=u8::MAX).filter(|b| !printable(b)).count();
+    own.chain(('\u{100}'..).take(others)).collect()
+}
+
+fn parse_json<'a, T: Deserialize<'a>>(label: &str, file: &str, bytes: &'a [u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| broken(label, file, e))
+}
+
+fn parse_merges(label: &str, bytes: &[u8]) -> Result<Vec<(String, String)>> {
+    let text = std::str::from_utf8(bytes).map_err(|e| broken(label, "merges.txt", e))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"));
+    lines
+        .map(|(number, line)| {
+            let pair = line.split_once(' ').filter(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains(' '));
+            let (a, b) = pair.ok_or_else(|| broken(label, "merges.txt", format!("line {} is no pair", number + 1)))?;
+            Ok((a.to_string(), b.to_string()))
+        })
+        .collect()
+}
+
+/// Every merge's parts and result must be tokens; otherwise vocabulary and merges are of different models.
+fn check_merges(label: &str, tokens: &HashMap<String, u32>, merges: &[(String, String)]) -> Result<()> {
+    let unknown = merges
+        .iter()
+        .flat_map(|(a, b)| [a.clone(), b.clone(), format!("{a}{b}")])
+        .find(|token| !tokens.contains_key(token));
+    match unknown {
+        Some(token) => Err(broken(label, "merges.txt", format!("`{token}` is not in the vocabulary"))),
+        None => Ok(()),
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenizerJson {
+    model: BpeModel,
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+}
+
+#[derive(Deserialize)]
+struct BpeModel {
+    vocab: HashMap<String, u32>,
+    merges: Vec<Merge>,
+}
+
+/// Older files write a merge as one string, newer ones as a pair.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Merge {
+    Line(String),
+    Pair(String, String),
+}
+
+#[derive(Deserialize)]
+struct AddedToken {
+    id: u32,
+    content: String,
+}
+
+type Parts = (HashMap<String, u32>, Vec<(String, String)>, Vec<(String, u32)>);
+
+fn parse_tokenizer_json(label: &str, bytes: &[u8]) -> Result<Parts> {
+    let json: TokenizerJson = parse_json(label, "tokenizer.json", bytes)?;
+    let merges = json.model.merges.into_iter().map(|merge| match merge {
+        Merge::Pair(a, b) => Ok((a, b)),
+        Merge::Line(line) => match line.split_once(' ') {
+            Some((a, b)) => Ok((a.to_string(), b.to_string())),
+            None => Err(broken(label, "tokenizer.json", format!("`{line}` is no merge"))),
+        },
+    });
+    let added = json.added_tokens.into_iter().map(|token| (token.content, token.id)).collect();
+    Ok((json.model.vocab, merges.collect::<Result<_>>()?, added))
+}
+
+/// What `tokenizer_config.json` and `special_tokens_map.json` say.
+#[derive(Default)]
+struct SpecialTokens {
+    bos_token: Option<String>,
+    eos_token: Option<String>,
+    pad_token: Option<String>,
+    max_length: usize,
+}
+
+#[derive(Default, Deserialize)]
+struct SpecialTokensFile {
+    bos_token: Option<Special>,
+    eos_token: Option<Special>,
+    pad_token: Option<Special>,
+    /// A float: an unset length is written as 1e30.
+    model_max_length: Option<f64>,
+    added_tokens_decoder: Option<serde::de::IgnoredAny>,
+}
+
+/// A token is written as its text or as an object with settings.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Special {
+    Text(String),
+    Object { content: String },
+}
+
+impl Special {
+    fn text(self) -> String {
+        match self {
+            Special::Text(text) | Special::Object { content: text } => text,
+        }
+    }
+}
+
+impl SpecialTokens {
+    /// As transformers: `special_tokens_map.json` is an older file that overrides the config, unless the config is of the
+    /// newer kind with `added_tokens_decoder`.
+    fn of_files(files: &TokenizerFiles) -> Result<Self> {
+        let read = |file: &str, bytes: Option<&[u8]>| -> Result<SpecialTokensFile> {
+            bytes.map_or_else(|| Ok(SpecialTokensFile::default()), |bytes| parse_json(files.label, file, bytes))
+        };
+        let config = read("tokenizer_config.json", files.config)?;
+        let map = read("special_tokens_map.json", files.special_tokens_map)?;
+        let length = config.model_max_length.filter(|n| *n >= 3.0 && *n <= CLIP_CONTEXT as f64);
+        let max_length = length.map_or(CLIP_CONTEXT, |n| n as usize);
+        let (first, second) = if config.added_tokens_decoder.is_some() { (config, map) } else { (map, config) };
+        let pick = |a: Option<Special>, b: Option<Special>| a.or(b).map(Special::text);
+        Ok(SpecialTokens {
+            bos_token: pick(first.bos_token, second.bos_token),
+            eos_token: pick(first.eos_token, second.eos_token),
+            pad_token: pick(first.pad_token, second.pad_token),
+            max_length,
+        })
+    }
+}
+
+/// The files of a folder, owned.
+#[derive(Default)]
+pub(super) struct OwnedFiles {
+    vocab: Option<Vec<u8>>,
+    merges: Option<Vec<u8>>,
+    tokenizer_json: Option<Vec<u8>>,
+    added_tokens: Option<Vec<u8>>,
+    config: Option<Vec<u8>>,
+    special_tokens_map: Option<Vec<u8>>,
+}
+
+impl OwnedFiles {
+    pub fn read(folder: &Path) -> Result<Self> {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            match std::fs::read(&path) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(Error::io("read", path)(e)),
+            }
+        };
+        let (vocab, merges) = (read("vocab.json")?, read("merges.txt")?);
+        let tokenizer_json = if vocab.is_some() && merges.is_some() { None } else { read("tokenizer.json")? };
+        Ok(OwnedFiles {
+            vocab,
+            merges,
+            tokenizer_json,
+            added_tokens: read("added_tokens.json")?,
+            config: read("tokenizer_config.json")?,
+            special_tokens_map: read("special_tokens_map.json")?,
+        })
+    }
+
+    pub fn borrow<'a>(&'a self, label: &'a str) -> TokenizerFiles<'a> {
+        TokenizerFiles {
+            label,
+            vocab: self.vocab.as_deref(),
+            merges: self.merges.as_deref(),
+            tokenizer_json: self.tokenizer_json.as_deref(),
+            added_tokens: self.added_tokens.as_deref(),
+            config: self.config.as_deref(),
+            special_tokens_map: self.special_tokens_map.as_deref(),
+        }
+    }
+}
+
+fn missing(label: &str, file: &str) -> Error {
+    Error::model(
+        format!("the tokenizer `{label}` has no `{file}`"),
+        "a CLIP tokenizer is `vocab.json` with `merges.txt`, or `tokenizer.json`: copy them from the model's repository",
+    )
+}
+
+pub(super) fn broken(label: &str, file: &str, what: impl Display) -> Error {
+    Error::model(
+        format!("the tokenizer `{label}` is damaged: {file}: {what}"),
+        "copy the tokenizer again from the model's repository",
+    )
+}

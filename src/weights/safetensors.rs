@@ -1,0 +1,108 @@
+//! Safetensors files, mapped into memory, and the same format in static bytes.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+
+use candle_core::{DType, Device, Shape, Tensor};
+use half::f16;
+
+use super::header::{self, Entry, Stored};
+use super::WeightsError;
+use crate::nn::ParamSource;
+
+/// The tensors of one safetensors file.
+pub struct Safetensors {
+    label: String,
+    bytes: Bytes,
+    entries: HashMap<String, Entry>,
+}
+
+enum Bytes {
+    Mapped(memmap2::Mmap),
+    Static(&'static [u8]),
+}
+
+impl Bytes {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(map) => map,
+            Bytes::Static(bytes) => bytes,
+        }
+    }
+}
+
+impl Safetensors {
+    /// Maps the file at `path` and checks its header; tensors are read when they are asked for.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no complete safetensors file.
+    pub fn open(path: &Path) -> Result<Self, WeightsError> {
+        let io = |source: std::io::Error| match source.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => WeightsError::NotFound(path.into()),
+            _ => WeightsError::Io { path: path.into(), source },
+        };
+        let metadata = std::fs::metadata(path).map_err(io)?;
+        if metadata.is_dir() {
+            return Err(WeightsError::IsFolder(path.into()));
+        }
+        if metadata.len() == 0 {
+            return Err(WeightsError::Empty(path.display().to_string()));
+        }
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: the map is read-only and lives as long as this value. Another program that writes to the file or shortens
+        // it meanwhile changes or removes the values under us; every program that maps its weights accepts that.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
+        Self::new(path.display().to_string(), Bytes::Mapped(map))
+    }
+
+    /// Tensors in memory, for weights that are part of the binary; messages call them `label`.
+    ///
+    /// # Errors
+    /// When the bytes are no complete safetensors file.
+    pub fn from_static(label: &str, bytes: &'static [u8]) -> Result<Self, WeightsError> {
+        Self::new(label.into(), Bytes::Static(bytes))
+    }
+
+    fn new(label: String, bytes: Bytes) -> Result<Self, WeightsError> {
+        let entries = header::parse(&label, bytes.as_slice())?;
+        Ok(Safetensors { label, bytes, entries })
+    }
+
+    fn bad_tensor(&self, name: &str, reason: impl ToString) -> WeightsError {
+        WeightsError::BadTensor { file: self.label.clone(), tensor: name.into(), reason: reason.to_string() }
+    }
+}
+
+impl ParamSource for Safetensors {
+    fn label(&self) -> String {
+        self.label.clone()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// Numbers stored as float8 e5m2 are handed out as f16, which has all of them.
+    fn info(&self, name: &str) -> Option<(Shape, DType)> {
+        let entry = self.entries.get(name)?;
+        let dtype = match entry.stored {
+            Stored::As(dtype) => dtype,
+            Stored::F8E5M2 => DType::F16,
+        };
+        Some((Shape::from_dims(&entry.shape), dtype))
+    }
+
+    fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
+        let entry = self.entries.get(name).ok_or_else(|| self.bad_tensor(name, "it is not there"))?;
+        let bytes = &self.bytes.as_slice()[entry.bytes.clone()];
+        let tensor = match entry.stored {
+            Stored::As(dtype) => Tensor::from_raw_buffer(bytes, dtype, &entry.shape, &Device::Cpu),
+            Stored::F8E5M2 => {
+                let wide: Vec<f16> = bytes.iter().map(|byte| f16::from_bits(u16::from(*byte) << 8)).collect();
+                Tensor::from_vec(wide, entry.shape.as_slice(), &Device::Cpu)
+            }
+        };
+        tensor.map_err(|e| self.bad_tensor(name, e))
+    }
+}

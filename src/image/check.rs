@@ -42,7 +42,7 @@ fn share(part: usize, whole: usize) -> String {
     }
 }
 
-/// Refuses a picture of one flat colour: no channel varies by a standard deviation of [`FLAT_BELOW`] levels.
+/// Refuses a picture of one flat colour: no channel varies by a standard deviation of one of 255 levels.
 ///
 /// # Errors
 /// [`Error::BrokenPicture`], naming black, white, grey or the colour.

@@ -104,6 +104,15 @@ mod tests {
     }
 
     #[test]
+    fn the_modes_have_the_names_of_the_command_line() {
+        use clap::ValueEnum;
+        for (name, mode) in [("full", MetadataMode::Full), ("a1111", MetadataMode::A1111), ("none", MetadataMode::None)]
+        {
+            assert_eq!(MetadataMode::from_str(name, false), Ok(mode));
+        }
+    }
+
+    #[test]
     fn models_are_called_by_their_last_name() {
         for (typed, label) in [
             ("emoji", "emoji"),

@@ -11,6 +11,7 @@ mod infotext_parse;
 mod metadata;
 mod naming;
 mod pixels;
+mod placeholder;
 mod png;
 mod template;
 mod write;

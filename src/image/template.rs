@@ -1,8 +1,9 @@
 //! Output templates: `out/{date}/{model}-{seed}-{index:04}.png`.
 
-use std::path::{is_separator, PathBuf};
+use std::path::{is_separator, Path, PathBuf};
 
-use super::naming::{safe_value, slug, unreserved};
+use super::naming::unreserved;
+use super::placeholder::{placeholder, Field, Part};
 use crate::request::Request;
 use crate::{Error, Result};
 
@@ -11,9 +12,6 @@ const OTHER_FORMATS: &[&str] = &[
     "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "jxl", "jp2", "ppm",
     "pgm", "tga", "exr", "ico", "qoi", "svg", "apng",
 ];
-
-/// The most digits a number is padded to.
-const MOST_DIGITS: usize = 20;
 
 /// A name for each picture, with placeholders for what differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,41 +33,6 @@ pub struct Stamp {
     /// `23-59-59`, local time.
     pub time: String,
 }
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    Field(Field, usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Seed,
-    Index,
-    Model,
-    Date,
-    Time,
-    Prompt,
-    Steps,
-    Guidance,
-    Scheduler,
-    Width,
-    Height,
-}
-
-const FIELDS: &[(&str, Field)] = &[
-    ("seed", Field::Seed),
-    ("index", Field::Index),
-    ("model", Field::Model),
-    ("date", Field::Date),
-    ("time", Field::Time),
-    ("prompt", Field::Prompt),
-    ("steps", Field::Steps),
-    ("guidance", Field::Guidance),
-    ("scheduler", Field::Scheduler),
-    ("width", Field::Width),
-    ("height", Field::Height),
-];
 
 impl Stamp {
     /// The current local time.
@@ -107,7 +70,8 @@ impl Template {
     /// The folder that has to exist: what comes before the first placeholder.
     #[must_use]
     pub fn fixed_folder(&self) -> PathBuf {
-        if self.folder.is_empty() { "." } else { &self.folder }.into()
+        // By components: a separator at the end would show in messages.
+        Path::new(if self.folder.is_empty() { "." } else { &self.folder }).components().collect()
     }
 
     /// Whether folders depend on the picture, so that they are created on the way.
@@ -148,36 +112,6 @@ impl Template {
     fn has(&self, wanted: Field) -> bool {
         let parts = self.folders.iter().flatten().chain(&self.stem);
         parts.into_iter().any(|part| matches!(part, Part::Field(field, _) if *field == wanted))
-    }
-}
-
-impl Part {
-    fn text(&self) -> &str {
-        match self {
-            Part::Text(text) => text,
-            Part::Field(..) => "",
-        }
-    }
-
-    fn render(&self, request: &Request, model: &str, index: usize, stamp: &Stamp) -> String {
-        let (field, width) = match self {
-            Part::Text(text) => return text.clone(),
-            Part::Field(field, width) => (field, *width),
-        };
-        let number = |value: Option<String>| format!("{:0>width$}", value.unwrap_or_else(|| "auto".into()));
-        match field {
-            Field::Seed => number(request.sampling.seed.map(|n| n.to_string())),
-            Field::Index => number(Some(index.to_string())),
-            Field::Steps => number(request.sampling.steps.map(|n| n.to_string())),
-            Field::Guidance => number(request.sampling.guidance.map(|x| x.to_string())),
-            Field::Width => number(request.image.width.map(|n| n.to_string())),
-            Field::Height => number(request.image.height.map(|n| n.to_string())),
-            Field::Model => safe_value(model),
-            Field::Prompt => slug(&request.prompt.text),
-            Field::Scheduler => request.sampling.scheduler.map_or("auto", |s| s.name()).into(),
-            Field::Date => stamp.date.clone(),
-            Field::Time => stamp.time.clone(),
-        }
     }
 }
 
@@ -222,39 +156,6 @@ fn stray_brace(template: &str) -> Error {
     Error::usage(message, "`{{` and `}}` stand for braces in a name")
 }
 
-/// What stands between two braces: a name, and for numbers a width.
-fn placeholder(inside: &str) -> Result<Part> {
-    let (name, width) = inside.split_once(':').map_or((inside, None), |(name, width)| (name, Some(width)));
-    let field = FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| *field);
-    let field = field.ok_or_else(|| unknown_placeholder(name))?;
-    let Some(width) = width else {
-        return Ok(Part::Field(field, 0));
-    };
-    if matches!(field, Field::Model | Field::Date | Field::Time | Field::Prompt | Field::Scheduler) {
-        return Err(Error::usage(format!("`{{{name}}}` is no number and takes no width"), format!("use `{{{name}}}`")));
-    }
-    match width.parse() {
-        Ok(digits @ 1..=MOST_DIGITS) => Ok(Part::Field(field, digits)),
-        _ => {
-            let message = format!("`{width}` is no width for `{{{name}}}`");
-            Err(Error::usage(message, format!("give digits, 1 to {MOST_DIGITS}, such as `{{{name}:04}}`")))
-        }
-    }
-}
-
-fn unknown_placeholder(name: &str) -> Error {
-    let near = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
-    let nearest = FIELDS.iter().map(|(known, _)| (near(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = match nearest {
-        Some((distance, known)) if distance > 0.8 => format!("did you mean `{{{known}}}`?"),
-        _ => {
-            let known: Vec<String> = FIELDS.iter().map(|(known, _)| format!("{{{known}}}")).collect();
-            format!("one of: {}; `{{{{` stands for a brace", known.join(" "))
-        }
-    };
-    Error::usage(format!("unknown placeholder `{{{name}}}` in the output name"), hint)
-}
-
 /// Takes `.png` off the end of a file name, in any case. A name without an extension gets it.
 fn take_extension(stem: &mut Vec<Part>) -> Result<String> {
     let only_part = stem.len() == 1;
@@ -283,7 +184,6 @@ fn take_extension(stem: &mut Vec<Part>) -> Result<String> {
 mod tests {
     use super::*;
     use crate::sampling::Sampler;
-    use std::path::Path;
 
     fn request() -> Request {
         let mut request = Request::default();

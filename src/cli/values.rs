@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::compute::DeviceChoice;
 use super::sampling::{SchedulerChoice, Seed};
+use crate::pipeline::DeviceChoice;
 use crate::sampling::{Sampler, SigmaSpacing};
 use crate::{Error, Result};
 

@@ -5,7 +5,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::studio::{Intermediates, Studio};
-use crate::cli::{GenerateArgs, OutputArgs};
+use crate::cli::output::OutputArgs;
+use crate::cli::sampling::Seed;
+use crate::cli::GenerateArgs;
 use crate::image::{Output, OutputOptions};
 use crate::pipeline::{self, Engine, Machine, Plan, Watch};
 use crate::ui::{install_interrupt, Ui};
@@ -76,14 +78,14 @@ fn introduce(plan: &Plan, machine: &Machine, args: &GenerateArgs, ui: &mut Ui) {
     if plan.files.is_built_in() && args.model.model.is_none() {
         ui.note(&format!("built-in {} model, {width}x{height}; `--model` for another", plan.files.name()));
     }
-    if args.request_seed().is_none() {
+    if args.sampling.seed == Seed::Random {
         ui.note(&format!("seed {}", plan.request.sampling.seed.unwrap_or_default()));
     }
     if plan.request.prompt.text.is_empty() {
         ui.note("the prompt is empty: the model paints what it likes");
     }
     ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
-    ui.detail(&format!("timesteps: {}", plan.schedule.describe()));
+    ui.detail(&format!("timesteps: {}", join(plan.schedule.timesteps())));
 }
 
 fn intermediates(args: &OutputArgs) -> Option<Intermediates> {
@@ -98,4 +100,8 @@ fn dry_run(plan: &Plan) -> Result<String> {
         "warnings": plan.warnings,
     });
     serde_json::to_string_pretty(&value).map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))
+}
+
+fn join(numbers: &[f64]) -> String {
+    numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
 }

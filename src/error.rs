@@ -133,7 +133,9 @@ fn io_hint(source: &std::io::Error) -> Option<String> {
     let hint = match source.kind() {
         ErrorKind::NotFound => "create the folder first, or give another path",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "give a path that you may write to",
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full: free some space, or give a path on another one",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "the disk is full: free some space, or give a path on another one"
+        }
         _ => return None,
     };
     Some(hint.into())

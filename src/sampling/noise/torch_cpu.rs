@@ -55,7 +55,7 @@ impl TorchCpu {
     fn fill(&mut self, values: &mut [f32]) {
         self.fill_uniform(values);
         values.chunks_exact_mut(BLOCK).for_each(box_muller);
-        if values.len() % BLOCK != 0 {
+        if !values.len().is_multiple_of(BLOCK) {
             let start = values.len() - BLOCK;
             self.fill_uniform(&mut values[start..]);
             box_muller(&mut values[start..]);

@@ -28,7 +28,7 @@ pub struct ComputeArgs {
 }
 
 impl ComputeArgs {
-    /// What the user said about the machine.
+    /// What was said about the machine.
     #[must_use]
     pub fn options(&self) -> ComputeOptions {
         let precision = match self.dtype {

@@ -8,11 +8,11 @@ use crate::ui::{ColorChoice, UiOptions};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "General")]
 pub struct GeneralArgs {
-    /// Say nothing but errors [default: off].
+    /// Say nothing but warnings and errors [default: off].
     #[arg(short, long, overrides_with = "verbose")]
     pub quiet: bool,
 
-    /// Say more: files, shapes, times [default: off].
+    /// Say more: the schedule, times [default: off].
     #[arg(short, long, overrides_with = "quiet")]
     pub verbose: bool,
 
@@ -36,7 +36,7 @@ pub struct GeneralArgs {
 }
 
 impl GeneralArgs {
-    /// What the user said about output to the terminal.
+    /// What was said about output to the terminal.
     #[must_use]
     pub fn ui_options(&self) -> UiOptions {
         UiOptions {

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::studio::{Intermediates, Studio};
 use crate::cli::output::OutputArgs;
-use crate::cli::sampling::Seed;
 use crate::cli::GenerateArgs;
 use crate::image::{Output, OutputOptions};
 use crate::pipeline::{self, Engine, Machine, Plan, Watch};
@@ -78,7 +77,7 @@ fn introduce(plan: &Plan, machine: &Machine, args: &GenerateArgs, ui: &mut Ui) {
     if plan.files.is_built_in() && args.model.model.is_none() {
         ui.note(&format!("built-in {} model, {width}x{height}; `--model` for another", plan.files.name()));
     }
-    if args.sampling.seed == Seed::Random {
+    if args.request_seed().is_none() {
         ui.note(&format!("seed {}", plan.request.sampling.seed.unwrap_or_default()));
     }
     if plan.request.prompt.text.is_empty() {

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use image::RgbImage;
 
-use crate::image::{encode, metadata, write_atomic, Collision, MetadataMode, Output, Provenance};
+use crate::image::{encode, metadata, write_atomic, MetadataMode, Output, Provenance, SamplerLabels};
 use crate::pipeline::{Event, Events};
+use crate::sampling::{Sampler, SigmaSpacing};
 use crate::ui::{Announcement, Ui};
 use crate::{Error, Request, Result};
 
@@ -68,7 +69,7 @@ impl<'a> Studio<'a> {
     }
 
     fn picture(&mut self, batch_index: usize, picture: &RgbImage, provenance: &Provenance) -> Result<()> {
-        let texts = metadata(self.metadata, &self.request, batch_index, provenance);
+        let texts = metadata(self.metadata, &self.request, batch_index, &self.labels(), provenance);
         let index = self.written + batch_index;
         let written = self.output.write(&encode(picture, &texts)?, &self.request, &self.model, index)?;
         if let Some(note) = &written.note {
@@ -95,13 +96,17 @@ impl<'a> Studio<'a> {
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let stem = main.file_stem().unwrap_or_default().to_string_lossy();
         let path = folder.join(format!("{stem}-step-{step:03}.png"));
-        let path = write_atomic(&path, &encode(picture, &[])?, self.collision())?;
+        let path = write_atomic(&path, &encode(picture, &[])?, self.output.collision())?;
         self.ui.intermediate(&path, index, step);
         Ok(())
     }
 
-    fn collision(&self) -> Collision {
-        self.output.collision()
+    /// What A1111 calls the sampler.
+    fn labels(&self) -> SamplerLabels {
+        let sampling = &self.request.sampling;
+        let sampler = sampling.scheduler.unwrap_or(Sampler::Ddim);
+        let (sampler, schedule_type) = sampler.a1111_label(sampling.sigmas.unwrap_or(SigmaSpacing::Normal));
+        SamplerLabels { sampler: sampler.into(), schedule_type: schedule_type.into() }
     }
 }
 

@@ -116,8 +116,7 @@ impl Family {
     /// # Errors
     /// When the tensor library fails.
     pub fn to_decoder(&self, latents: &Tensor) -> Result<Tensor> {
-        let scaled = (latents / self.vae.scaling_factor)?;
-        Ok((scaled + self.vae.shift_factor.unwrap_or(0.0))?)
+        Ok(latents.affine(1.0 / self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0))?)
     }
 
     /// What is taken where the request says nothing. Turbo models are told by their scheduler: trailing timesteps, a plain or

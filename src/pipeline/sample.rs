@@ -97,7 +97,7 @@ impl Denoiser for Guided<'_> {
             (self.unet(model_input, timestep, &[negative])?, self.unet(model_input, timestep, &[positive])?)
         };
         let sampling = &self.plan.request.sampling;
-        let guided = guidance::guide(&uncond, &cond, sampling.guidance.unwrap_or(1.0))?;
+        let guided = guidance::classifier_free(&uncond, &cond, sampling.guidance.unwrap_or(1.0))?;
         match sampling.guidance_rescale {
             Some(rescale) if rescale > 0.0 => Ok(guidance::rescale(&guided, &cond, rescale)?),
             _ => Ok(guided),

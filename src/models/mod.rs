@@ -9,3 +9,4 @@ mod resnet;
 #[cfg(test)]
 mod testing;
 pub mod unet;
+pub mod vae;

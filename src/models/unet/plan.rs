@@ -45,7 +45,7 @@ impl UNetConfig {
         if self.up_block_types.len() != count {
             return Err(contradictory(WHAT, "`up_block_types` and `block_out_channels` have different lengths"));
         }
-        if self.conv_in_kernel % 2 == 0 || self.conv_out_kernel % 2 == 0 {
+        if self.conv_in_kernel.is_multiple_of(2) || self.conv_out_kernel.is_multiple_of(2) {
             return Err(contradictory(WHAT, "a kernel with an even side does not keep the size"));
         }
         if self.freq_shift >= (facts.channels[0] / 2) as f64 {

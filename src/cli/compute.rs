@@ -3,6 +3,8 @@
 use clap::{Args, ValueEnum};
 
 use super::values;
+use crate::nn::Precision;
+use crate::pipeline::{ComputeOptions, DeviceChoice};
 
 /// The options of the heading "Compute".
 #[derive(Debug, Clone, Args)]
@@ -25,17 +27,18 @@ pub struct ComputeArgs {
     pub threads: Option<usize>,
 }
 
-/// What `--device` names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The best that is compiled in and present.
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The CUDA device of this number.
-    Cuda(usize),
-    /// Apple's GPU.
-    Metal,
+impl ComputeArgs {
+    /// What was said about the machine.
+    #[must_use]
+    pub fn options(&self) -> ComputeOptions {
+        let precision = match self.dtype {
+            DtypeChoice::Auto => None,
+            DtypeChoice::F32 => Some(Precision::F32),
+            DtypeChoice::F16 => Some(Precision::F16),
+            DtypeChoice::Bf16 => Some(Precision::Bf16),
+        };
+        ComputeOptions { device: self.device, precision, threads: self.threads }
+    }
 }
 
 /// What `--dtype` names.

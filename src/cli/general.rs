@@ -1,16 +1,18 @@
 //! What the program says while it works.
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
+
+use crate::ui::{ColorChoice, UiOptions};
 
 /// The options of the heading "General".
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "General")]
 pub struct GeneralArgs {
-    /// Say nothing but errors [default: off].
+    /// Say nothing but warnings and errors [default: off].
     #[arg(short, long, overrides_with = "verbose")]
     pub quiet: bool,
 
-    /// Say more: files, shapes, times [default: off].
+    /// Say more: the schedule, times [default: off].
     #[arg(short, long, overrides_with = "quiet")]
     pub verbose: bool,
 
@@ -33,13 +35,16 @@ pub struct GeneralArgs {
     help: Option<bool>,
 }
 
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set.
-    Auto,
-    /// Even into a file.
-    Always,
-    /// Not at all.
-    Never,
+impl GeneralArgs {
+    /// What was said about output to the terminal.
+    #[must_use]
+    pub fn ui_options(&self) -> UiOptions {
+        UiOptions {
+            quiet: self.quiet,
+            verbose: self.verbose,
+            json: self.json,
+            color: self.color,
+            progress: !self.no_progress,
+        }
+    }
 }

@@ -77,6 +77,15 @@ impl GenerateArgs {
         })
     }
 
+    /// The seed that was given, if one was.
+    #[must_use]
+    pub fn request_seed(&self) -> Option<u64> {
+        match self.sampling.seed {
+            Seed::Random => None,
+            Seed::Fixed(seed) => Some(seed),
+        }
+    }
+
     fn model_name(&self) -> Result<String> {
         let Some(model) = &self.model.model else { return Ok(BUILT_IN_MODEL.into()) };
         model.to_str().map(Into::into).ok_or_else(|| {
@@ -110,10 +119,7 @@ impl GenerateArgs {
             scheduler: args.scheduler.map(|s| s.sampler),
             sigmas: checks::sigmas(args)?,
             eta: args.eta,
-            seed: match args.seed {
-                Seed::Random => None,
-                Seed::Fixed(seed) => Some(seed),
-            },
+            seed: self.request_seed(),
             rng: args.rng,
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! One file a subcommand ([`generate`]), one a group of options that subcommands share ([`model`], [`prompt`], [`sampling`],
 //! [`image`], [`output`], [`compute`], [`recipe`], [`general`]). A value is checked by its parser in `values`, options against
-//! each other in `checks`; both say what to give instead. Only `main` and `commands` may call this module.
+//! each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
 mod checks;
 pub mod compute;

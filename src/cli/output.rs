@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::values;
+use crate::image::MetadataMode;
 
 /// The options of the heading "Output".
 #[derive(Debug, Clone, Args)]
@@ -41,7 +42,7 @@ pub struct OutputArgs {
 
     /// What the picture tells of how it was made.
     #[arg(long, value_name = "KIND", value_enum, default_value = "full")]
-    pub metadata: MetadataChoice,
+    pub metadata: MetadataMode,
 
     /// Replace files that are there [default: take the next free name].
     ///
@@ -56,15 +57,4 @@ impl OutputArgs {
     pub fn to_stdout(&self) -> bool {
         self.output.as_deref() == Some("-")
     }
-}
-
-/// What is written into a picture about how it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum MetadataChoice {
-    /// The text of A1111 and the whole request.
-    Full,
-    /// The text that A1111, ComfyUI and CivitAI read.
-    A1111,
-    /// Nothing.
-    None,
 }

@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::compute::DeviceChoice;
 use super::sampling::{SchedulerChoice, Seed};
-use crate::sampling::{Sampler, SigmaSpacing};
+use crate::pipeline::DeviceChoice;
+use crate::sampling::parse_scheduler;
 use crate::{Error, Result};
 
 /// Sides of a picture in pixels. Latents are 8 times smaller, and below 8 latents most models have no level left to halve.
@@ -73,14 +73,10 @@ pub fn seed(text: &str) -> Result<Seed> {
     })
 }
 
-/// A sampler's name, `-karras` allowed at its end.
+/// A sampler's name, with or without a spacing of sigmas behind it.
 pub fn scheduler(text: &str) -> Result<SchedulerChoice> {
-    let lower = text.to_lowercase();
-    let (sampler, sigmas) = match lower.strip_suffix("-karras") {
-        Some(sampler) => (sampler, Some(SigmaSpacing::Karras)),
-        None => (lower.as_str(), None),
-    };
-    Ok(SchedulerChoice { sampler: name::<Sampler>(sampler)?, sigmas })
+    let (sampler, sigmas) = parse_scheduler(text)?;
+    Ok(SchedulerChoice { sampler, sigmas })
 }
 
 /// One of the names of [`crate::sampling`].
@@ -152,6 +148,7 @@ fn give(low: impl Display, high: impl Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampling::{Sampler, SigmaSpacing};
 
     fn refused<T: std::fmt::Debug>(result: Result<T>) -> (String, String) {
         let error = result.unwrap_err();

@@ -21,6 +21,7 @@ pub fn install(bar: BarHandle) {
         if say_so {
             let _ = writeln!(std::io::stderr(), "interrupted");
         }
+        #[expect(clippy::exit, reason = "a signal has no caller to return to")]
         std::process::exit(i32::from(INTERRUPTED));
     });
     let interrupted = AtomicBool::new(false);

@@ -79,6 +79,21 @@ impl Output {
         matches!(self.target, Target::Stdout)
     }
 
+    /// Where a picture will go if its name is free; `None` for standard output and devices.
+    #[must_use]
+    pub fn path(&self, request: &Request, model: &str, index: usize) -> Option<PathBuf> {
+        match &self.target {
+            Target::Files(template) => Some(template.render(request, model, index, &self.stamp)),
+            Target::Stdout | Target::Stream(_) => None,
+        }
+    }
+
+    /// What happens to a file that is there already.
+    #[must_use]
+    pub fn collision(&self) -> Collision {
+        self.collision
+    }
+
     /// Writes a finished PNG. `request` is complete; `model` is what the model is called; `index` counts all pictures of the
     /// run from 0.
     ///

@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
-use crate::models::unet::AddedCond;
 use crate::pipeline::model::Model;
-use crate::pipeline::{Event, Events, Machine, Phase, Plan};
+use crate::pipeline::{Event, Events, Phase, Plan};
 use crate::request::Prompt;
-use crate::text::{self, Conditioning, Encoded, TextOptions};
+use crate::text::{EncodeOptions, Encoded};
 use crate::{Request, Result};
 
 /// The encoded prompts of the last request, kept because a series of seeds asks for the same ones again.
@@ -42,7 +41,6 @@ pub fn encode(
     plan: &Plan,
     model: &Model,
     cache: &mut Encodings,
-    machine: &Machine,
     events: &mut dyn Events,
 ) -> Result<Encoding> {
     let key = Key {
@@ -55,21 +53,18 @@ pub fn encode(
     }
     let start = Instant::now();
     events.on(Event::Begin { phase: Phase::Encode, total: 1 })?;
-    let encoding = encode_now(plan, model, machine, events)?;
+    let encoding = encode_now(plan, model, events)?;
     events.on(Event::End { phase: Phase::Encode, seconds: start.elapsed().as_secs_f64() })?;
     cache.last = Some((key, encoding.clone()));
     Ok(encoding)
 }
 
-fn encode_now(plan: &Plan, model: &Model, machine: &Machine, events: &mut dyn Events) -> Result<Encoding> {
+fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) -> Result<Encoding> {
     let prompt = &plan.request.prompt;
-    let options = TextOptions {
-        clip_skip: prompt.clip_skip.unwrap_or(1),
-        weighting: prompt.weighting,
-        long_prompt: prompt.long_prompt,
-        steps: plan.request.sampling.steps.unwrap_or(1),
-    };
-    let encode = |text: &str, second: Option<&str>| text::encode(&model.text, text, second, &options, &machine.device);
+    let options =
+        EncodeOptions { clip_skip: prompt.clip_skip, weighting: prompt.weighting, long_prompt: prompt.long_prompt };
+    let steps = plan.request.sampling.steps.unwrap_or(1);
+    let encode = |text: &str, second: Option<&str>| model.text.encode(text, second, steps, &options);
     let positive = encode(&prompt.text, prompt.text_2.as_deref())?;
     tell(&positive, events)?;
     if !plan.guided() {
@@ -77,7 +72,7 @@ fn encode_now(plan: &Plan, model: &Model, machine: &Machine, events: &mut dyn Ev
     }
     let absent = prompt.negative.is_none() && prompt.negative_2.is_none();
     let negative = if absent && plan.family.zeros_for_absent_negative {
-        Encoded::zeros_like(&positive)?
+        positive.zeros_like()?
     } else {
         encode(prompt.negative.as_deref().unwrap_or_default(), prompt.negative_2.as_deref())?
     };
@@ -95,18 +90,15 @@ fn tell(encoded: &Encoded, events: &mut dyn Events) -> Result<()> {
     Ok(())
 }
 
-/// SDXL's second input: the pooled prompt, and sizes as (height, width), crop as (top, left), target as (height, width).
-/// `None` for models whose prompt has no pooled form.
+/// The sizes that SDXL is told, `[1, 6]` f32: original height and width, crop top and left, target height and width.
 ///
 /// # Errors
 /// When the tensor library fails.
-pub fn added_cond(request: &Request, conditioning: &Conditioning) -> Result<Option<AddedCond>> {
-    let Some(pooled) = &conditioning.pooled else { return Ok(None) };
+pub fn time_ids(request: &Request, device: &Device) -> Result<Tensor> {
     let image = &request.image;
     let size = (image.width.unwrap_or_default(), image.height.unwrap_or_default());
     let (original_width, original_height) = image.original_size.unwrap_or(size);
     let (left, top) = image.crop.unwrap_or((0, 0));
     let ids = [original_height, original_width, top, left, size.1, size.0].map(|v| v as f32);
-    let time_ids = Tensor::new(&ids, pooled.device())?.unsqueeze(0)?;
-    Ok(Some(AddedCond { text_embeds: pooled.clone(), time_ids }))
+    Ok(Tensor::new(&[ids], device)?)
 }

@@ -3,7 +3,7 @@
 use image::RgbImage;
 
 use crate::image::Provenance;
-use crate::{Request, Result};
+use crate::Result;
 
 /// A part of the work that takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,6 @@ pub enum Event<'a> {
         index: usize,
         /// The pixels.
         picture: &'a RgbImage,
-        /// The complete request that made it: nothing in it is left to the model.
-        request: &'a Request,
         /// What made it, beyond the request.
         provenance: &'a Provenance,
     },

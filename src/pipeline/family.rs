@@ -3,12 +3,11 @@
 use candle_core::Tensor;
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::hub::ModelFiles;
 use crate::models::unet::UNetConfig;
 use crate::models::vae::VaeConfig;
-use crate::sampling::{Prediction, Sampler, SchedulerConfig, Spacing};
+use crate::sampling::{Prediction, Sampler, SchedulerConfig};
 use crate::{Error, Result};
 
 /// Pipelines of diffusers that a user may have and this version does not run.
@@ -79,10 +78,9 @@ impl Family {
             ));
         }
         let unet = UNetConfig::from_json(&files.text("unet/config.json")?)?;
-        let scheduler: Value = parse(files, "scheduler/scheduler_config.json")?;
         let family = Family {
             vae: VaeConfig::from_json(&files.text("vae/config.json")?)?,
-            scheduler: SchedulerConfig::from_json(&scheduler)?,
+            scheduler: SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?,
             two_encoders: files.read("text_encoder_2/config.json")?.is_some(),
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
             unet,
@@ -118,20 +116,21 @@ impl Family {
     /// # Errors
     /// When the tensor library fails.
     pub fn to_decoder(&self, latents: &Tensor) -> Result<Tensor> {
-        let scaled = (latents / self.vae.scaling_factor)?;
-        Ok((scaled + self.vae.shift_factor.unwrap_or(0.0))?)
+        Ok(latents.affine(1.0 / self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0))?)
     }
 
     /// What is taken where the request says nothing. Turbo models are told by their scheduler: trailing timesteps, a plain or
     /// ancestral Euler sampler and no zero-terminal-SNR rescaling; they were distilled to work unguided in 1 to 4 steps.
     #[must_use]
     pub fn defaults(&self, built_in: bool) -> Defaults {
-        let (height, width) = self.unet.sample_size.unwrap_or((64, 64));
+        // SD 1.x when the config says nothing, as its own does not.
+        let latents = self.unet.sample_size.as_ref().and_then(|side| side.expand(2));
+        let (height, width) = latents.map_or((64, 64), |sides| (sides[0], sides[1]));
         let factor = self.vae_scale_factor();
         let size = (width * factor, height * factor);
         let (steps, guidance) = match () {
             () if built_in => (20, 4.0),
-            () if self.scheduler.sampler == Sampler::Lcm => (4, 1.0),
+            () if self.scheduler.sampler() == Ok(Sampler::Lcm) => (4, 1.0),
             () if self.is_turbo() => (4, 0.0),
             () if self.two_encoders => (25, 5.0),
             () => (25, 7.5),
@@ -140,11 +139,11 @@ impl Family {
     }
 
     fn is_turbo(&self) -> bool {
-        let s = &self.scheduler;
-        matches!(s.sampler, Sampler::Euler | Sampler::EulerA)
-            && s.timestep_spacing == Some(Spacing::Trailing)
-            && s.prediction == Prediction::Epsilon
-            && !s.rescale_betas_zero_snr
+        let scheduler = &self.scheduler;
+        matches!(scheduler.sampler(), Ok(Sampler::Euler | Sampler::EulerA))
+            && scheduler.prediction() == Ok(Prediction::Epsilon)
+            && scheduler.is_trailing()
+            && !scheduler.has_zero_terminal_snr()
     }
 }
 

@@ -37,12 +37,12 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     }
     engine.load(plan, events)?;
     let (machine, model, encodings) = engine.parts()?;
-    let text = encode::encode(plan, model, encodings, machine, events)?;
+    let text = encode::encode(plan, model, encodings, events)?;
     let latents = sample::sample(plan, model, &text, machine, watch.every, events)?;
     let pictures = decode::decode(plan, model, machine, &latents, events)?;
     let provenance = provenance::provenance(plan, machine, &mut model.hash);
     for (index, picture) in pictures.iter().enumerate() {
-        events.on(Event::Picture { index, picture, request: &plan.request, provenance: &provenance })?;
+        events.on(Event::Picture { index, picture, provenance: &provenance })?;
     }
     Ok(())
 }

@@ -76,8 +76,7 @@ impl Model {
     /// [`Error::Weights`] or [`Error::Model`] when a part is missing, damaged, or does not fit its config.
     pub fn load(files: &ModelFiles, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<Self> {
         let start = Instant::now();
-        let encoders: &[&str] = if family.two_encoders { &["", "_2"] } else { &[""] };
-        let total = encoders.len() + 2;
+        let total = if family.two_encoders { 4 } else { 3 };
         events.on(Event::Begin { phase: Phase::Load, total })?;
         let mut done = 0;
         let mut progress = |events: &mut dyn Events| {
@@ -85,11 +84,15 @@ impl Model {
             events.on(Event::Progress { phase: Phase::Load, done })
         };
 
-        let mut text = Vec::new();
-        for suffix in encoders {
-            text.push(text_encoder(files, suffix, machine, events)?);
+        let first = text_encoder(files, "", machine, events)?;
+        progress(events)?;
+        let text = if family.two_encoders {
+            let second = text_encoder(files, "_2", machine, events)?;
             progress(events)?;
-        }
+            TextStack::sdxl(first, second)
+        } else {
+            TextStack::sd(first)
+        };
         let params = params(files, "unet", machine)?;
         let unet = UNet2DConditionModel::new(&family.unet, &params)?;
         finish(&params, events)?;
@@ -100,7 +103,6 @@ impl Model {
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
 
         let hash = HashTask::start(files);
-        let text = if family.two_encoders { TextStack::sdxl(text)? } else { TextStack::sd(text)? };
         Ok(Model { text, unet, vae, hash, vae_source })
     }
 
@@ -142,7 +144,7 @@ fn text_encoder(files: &ModelFiles, suffix: &str, machine: &Machine, events: &mu
     let params = params(files, &component, machine)?;
     let model = ClipTextModel::new(&config, &params)?;
     finish(&params, events)?;
-    Ok(TextEncoder { tokenizer, model })
+    TextEncoder::new(tokenizer, model, &machine.device)
 }
 
 fn tokenizer(

@@ -38,18 +38,19 @@ impl Plan {
             s.scheduler,
             s.sigmas,
             s.steps.unwrap_or_default(),
-            s.eta,
+            s.eta.unwrap_or_default(),
         )?;
         request.sampling.scheduler = Some(schedule.sampler());
-        request.sampling.sigmas = Some(schedule.spacing());
-        let warnings = without_effect(&request, &family);
+        request.sampling.sigmas = Some(schedule.sigma_spacing());
+        let mut warnings = without_effect(&request, &family);
+        warnings.extend(schedule.notes().iter().cloned());
         Ok(Plan { request, files, family, schedule, warnings })
     }
 
     /// Whether the unconditional prediction takes part: as in diffusers, above a guidance scale of 1.
     #[must_use]
     pub fn guided(&self) -> bool {
-        is_guided(&self.request)
+        is_guided(&self.request, &self.family)
     }
 
     /// Width and height of the picture in pixels.
@@ -82,14 +83,15 @@ fn fill_in(request: &mut Request, family: &Family, built_in: bool) {
     request.prompt.clip_skip.get_or_insert(1);
 }
 
-fn is_guided(request: &Request) -> bool {
-    request.sampling.guidance.is_some_and(|g| g > 1.0)
+/// Models distilled to take the guidance scale as an input are not guided by a second prediction.
+fn is_guided(request: &Request, family: &Family) -> bool {
+    request.sampling.guidance.is_some_and(|g| g > 1.0) && family.unet.time_cond_proj_dim.is_none()
 }
 
 fn without_effect(request: &Request, family: &Family) -> Vec<String> {
     let mut warnings = Vec::new();
     let prompt = &request.prompt;
-    if !is_guided(request) {
+    if !is_guided(request, family) {
         if prompt.negative.as_deref().is_some_and(|n| !n.is_empty()) || prompt.negative_2.is_some() {
             warnings.push("the negative prompt has no effect: guidance is 1 or below".to_string());
         }

@@ -29,3 +29,4 @@ pub use conditioning::{Conditioning, Encoded};
 pub use encode::{EncodeOptions, TextStack};
 pub use encoder::TextEncoder;
 pub use tokenizer::{ClipTokenizer, Padding};
+pub use vocabulary::TokenizerFiles;

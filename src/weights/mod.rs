@@ -6,6 +6,8 @@ mod header;
 mod safetensors;
 mod sharded;
 mod sniff;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use message::Level;
 use plain::detail_of;
 
 /// What the user said about output to the terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UiOptions {
     /// Warnings and errors only. Data on standard output (paths, JSON) stays.
     pub quiet: bool,

@@ -29,8 +29,8 @@ pub struct SamplingArgs {
 
     /// The sampler [default: the model's].
     ///
-    /// One of ddim, ddpm, pndm, euler, euler-a, heun, dpm++2m, dpm++2m-sde, dpm++sde, unipc, lms, lcm. With `-karras` at the
-    /// end (`dpm++2m-karras`) it is short for `--sigmas karras`.
+    /// One of ddim, ddpm, pndm, euler, euler-a, heun, dpm++2m, dpm++2m-sde, dpm++sde, unipc, lms, lcm. `dpm++2m-karras` is
+    /// short for `dpm++2m` with `--sigmas karras`; the other spacings can stand there too.
     #[arg(long, value_name = "NAME", value_parser = values::scheduler)]
     pub scheduler: Option<SchedulerChoice>,
 

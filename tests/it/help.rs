@@ -36,8 +36,8 @@ fn short_help_is_short_and_fits_its_lines() {
 #[test]
 fn h_is_help_and_capital_h_is_height() {
     let outcome = Sandbox::new().run(["generate", "x", "-H", "64", "-W", "72", "--dry-run"]).succeeds();
-    let request: serde_json::Value = serde_json::from_str(outcome.text()).unwrap();
-    assert_eq!((&request["image"]["width"], &request["image"]["height"]), (&72.into(), &64.into()));
+    let plan: serde_json::Value = serde_json::from_str(outcome.text()).unwrap();
+    assert_eq!((&plan["request"]["image"]["width"], &plan["request"]["image"]["height"]), (&72.into(), &64.into()));
 }
 
 #[test]

@@ -122,11 +122,13 @@ fn a_dry_run_prints_the_complete_request_and_writes_nothing() {
     let sandbox = Sandbox::new();
     let outcome = sandbox.run(["generate", "a red apple", "--dry-run"]).succeeds();
     assert!(sandbox.files().is_empty());
-    let request: sdgen::Request = serde_json::from_str(outcome.text()).unwrap();
+    let plan: serde_json::Value = serde_json::from_str(outcome.text()).unwrap();
+    let request: sdgen::Request = serde_json::from_value(plan["request"].clone()).unwrap();
     assert_eq!(request.prompt.text, "a red apple");
     assert_eq!((request.image.width, request.image.height, request.image.batch), (Some(128), Some(128), Some(1)));
     let sampling = request.sampling;
     assert!(sampling.steps.is_some() && sampling.guidance.is_some() && sampling.scheduler.is_some());
+    assert_eq!(plan["schedule"]["timesteps"].as_array().map(Vec::len), sampling.steps);
     assert!(sampling.sigmas.is_some() && sampling.eta.is_some() && sampling.seed.is_some());
 }
 

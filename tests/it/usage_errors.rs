@@ -25,7 +25,6 @@ fn each_wrong_value_is_refused_with_what_to_give_instead() {
         (&["x", "-p", "y"], &["two prompts"]),
         (&["a", "red", "apple"], &["quotes"]),
         (&[], &["no prompt"]),
-        (&["x", "-o", "-", "--json"], &["standard output"]),
         (&["x", "-o", "-", "--count", "2"], &["standard output"]),
         (&["x", "-o", "{sed}.png"], &["sed", "seed"]),
         (&["x", "-o", "cat.jpg"], &["jpg", "png"]),
@@ -33,6 +32,14 @@ fn each_wrong_value_is_refused_with_what_to_give_instead() {
         sandbox.run(["generate"].iter().chain(args)).fails(exit_code::USAGE).says(words);
     }
     assert!(sandbox.files().is_empty(), "{:?}", sandbox.files());
+}
+
+#[test]
+fn a_picture_and_json_do_not_share_standard_output() {
+    let outcome = Sandbox::new().run(["generate", "x", "-o", "-", "--json"]);
+    assert_eq!(outcome.code, Some(exit_code::USAGE.into()));
+    assert!(!outcome.stdout.starts_with(b"\x89PNG"));
+    outcome.says(&["standard output", "--json"]);
 }
 
 #[test]

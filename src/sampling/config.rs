@@ -19,9 +19,7 @@ pub struct SchedulerConfig {
 
 /// Classes whose models work with other samplers as well.
 const REPLACEABLE: &[&str] = &[
-    "CogVideoXDDIMScheduler",
     "DEISMultistepScheduler",
-    "DPMSolverSDEScheduler",
     "KDPM2AncestralDiscreteScheduler",
     "KDPM2DiscreteScheduler",
     "IPNDMScheduler",

@@ -37,8 +37,7 @@ pub fn generate(args: &GenerateArgs, ui: &mut Ui) -> Result<()> {
     introduce(&plan, &machine, args, ui);
 
     let mut engine = Engine::new(machine);
-    let mut studio =
-        Studio::new(ui, &output, args.output.metadata, intermediates(&args.output), plan.files.name());
+    let mut studio = Studio::new(ui, &output, args.output.metadata, intermediates(&args.output), plan.files.name());
     let failed = series(&plan, count, &mut engine, &mut studio)?;
     if failed > 0 {
         return Err(Error::Partial { failed: failed * plan.batch(), total: pictures });
@@ -98,7 +97,8 @@ fn dry_run(plan: &Plan) -> Result<String> {
         "schedule": { "timesteps": plan.schedule.timesteps(), "sigmas": plan.schedule.sigmas() },
         "warnings": plan.warnings,
     });
-    serde_json::to_string_pretty(&value).map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))
+    serde_json::to_string_pretty(&value)
+        .map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))
 }
 
 fn join(numbers: &[f64]) -> String {

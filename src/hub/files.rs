@@ -55,7 +55,9 @@ pub fn resolve(model: &str) -> Result<ModelFiles> {
     }
     Err(Error::model(
         format!("no such model: `{model}` is neither a folder nor a built-in model"),
-        format!("give the path of a diffusers folder, or leave `--model` out for the built-in `{BUILT_IN_MODEL}` model"),
+        format!(
+            "give the path of a diffusers folder, or leave `--model` out for the built-in `{BUILT_IN_MODEL}` model"
+        ),
     ))
 }
 
@@ -121,8 +123,21 @@ impl ModelFiles {
     /// [`Error::Model`] when the file is not there or no text; [`Error::Io`] when it cannot be read.
     pub fn text(&self, path: &str) -> Result<String> {
         let bytes = self.read(path)?.ok_or_else(|| self.part_missing(path))?;
-        String::from_utf8(bytes.into_owned()).map_err(|_| {
-            Error::model(format!("`{}` is no text", self.label(path)), "fetch the model's folder again")
+        String::from_utf8(bytes.into_owned())
+            .map_err(|_| Error::model(format!("`{}` is no text", self.label(path)), "fetch the model's folder again"))
+    }
+
+    /// A component's `config.json`, read by `parse`.
+    ///
+    /// # Errors
+    /// As [`Self::text`]; what `parse` refuses is told with the file.
+    pub fn config<T>(&self, component: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+        let path = format!("{component}/config.json");
+        parse(&self.text(&path)?).map_err(|e| match e {
+            Error::Model { message, hint } => {
+                Error::Model { message: format!("`{}`: {message}", self.label(&path)), hint }
+            }
+            e => e,
         })
     }
 
@@ -178,10 +193,14 @@ impl ModelFiles {
         let pickled = ["diffusion_pytorch_model.bin", "pytorch_model.bin"].iter().find(|f| folder.join(f).exists());
         match pickled {
             Some(file) => Error::model(
-                format!("`{}` has its weights as a pickle ({file}), which this version does not read", folder.display()),
+                format!(
+                    "`{}` has its weights as a pickle ({file}), which this version does not read",
+                    folder.display()
+                ),
                 "fetch the model's .safetensors files",
             ),
-            None => self.part_missing(&format!("{component}/{}", WEIGHT_FILES[if component.contains("text") { 3 } else { 0 }])),
+            None => self
+                .part_missing(&format!("{component}/{}", WEIGHT_FILES[if component.contains("text") { 3 } else { 0 }])),
         }
     }
 }

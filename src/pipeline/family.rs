@@ -77,9 +77,9 @@ impl Family {
                 "this version runs Stable Diffusion 1.x, 2.x and SDXL",
             ));
         }
-        let unet = UNetConfig::from_json(&files.text("unet/config.json")?)?;
+        let unet = files.config("unet", UNetConfig::from_json)?;
         let family = Family {
-            vae: VaeConfig::from_json(&files.text("vae/config.json")?)?,
+            vae: files.config("vae", VaeConfig::from_json)?,
             scheduler: SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?,
             two_encoders: files.read("text_encoder_2/config.json")?.is_some(),
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,

@@ -94,8 +94,7 @@ impl Model {
             TextStack::sd(first)
         };
         let params = params(files, "unet", machine)?;
-        let unet = UNet2DConditionModel::new(&family.unet, &params)?;
-        finish(&params, events)?;
+        let unet = finish(UNet2DConditionModel::new(&family.unet, &params), &params, events)?;
         progress(events)?;
         let vae_source = files.weights("vae")?;
         let vae = vae(&vae_source, family, machine, vae_precision(family, machine), events)?;
@@ -132,18 +131,15 @@ fn vae(
     events: &mut dyn Events,
 ) -> Result<AutoencoderKl> {
     let params = Params::new(source.clone(), precision, &machine.device);
-    let vae = AutoencoderKl::new(&family.vae, &params)?;
-    finish(&params, events)?;
-    Ok(vae)
+    finish(AutoencoderKl::new(&family.vae, &params).map_err(Error::from), &params, events)
 }
 
 fn text_encoder(files: &ModelFiles, suffix: &str, machine: &Machine, events: &mut dyn Events) -> Result<TextEncoder> {
     let component = format!("text_encoder{suffix}");
-    let config = ClipTextConfig::from_json(&files.text(&format!("{component}/config.json"))?)?;
+    let config = files.config(&component, ClipTextConfig::from_json)?;
     let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), &config, events)?;
     let params = params(files, &component, machine)?;
-    let model = ClipTextModel::new(&config, &params)?;
-    finish(&params, events)?;
+    let model = finish(ClipTextModel::new(&config, &params), &params, events)?;
     TextEncoder::new(tokenizer, model, &machine.device)
 }
 
@@ -178,14 +174,17 @@ fn params(files: &ModelFiles, component: &str, machine: &Machine) -> Result<Para
     Ok(Params::new(files.weights(component)?, machine.precision, &machine.device))
 }
 
-/// Reports what the weights lack (an error) and what they hold beyond the model (a warning).
-fn finish(params: &Params, events: &mut dyn Events) -> Result<()> {
+/// A built model, with a report of what its weights lack (an error, which goes before one of the building: it is the cause)
+/// and what they hold beyond the model (a warning).
+fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Result<T> {
     let surplus = params.finish()?;
     if surplus.is_empty() {
-        return Ok(());
+        return built;
     }
     let named = surplus.iter().take(SURPLUS_NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let more = surplus.len().saturating_sub(SURPLUS_NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    events.on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))
+    events
+        .on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))?;
+    built
 }

@@ -5,5 +5,8 @@
 
 pub mod clip;
 mod config;
+mod resnet;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod unet;
+pub mod vae;

@@ -109,7 +109,7 @@ pub enum WeightsError {
         reason: String,
     },
     /// A PyTorch checkpoint that is damaged, or more than tensors.
-    #[error("cannot load `{file}`: {source}")]
+    #[error("cannot load the PyTorch checkpoint `{file}`: {source}")]
     Pickle {
         /// The file.
         file: String,

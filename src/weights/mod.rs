@@ -7,6 +7,8 @@ pub mod pickle;
 mod safetensors;
 mod sharded;
 mod sniff;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::Read;

@@ -9,7 +9,8 @@ use std::ops::Range;
 use candle_core::DType;
 
 use super::error::PickleError;
-use super::machine::{self, Value};
+use super::machine;
+use super::value::Value;
 
 /// The places of a file's parts.
 pub(super) struct Archive {

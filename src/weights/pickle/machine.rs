@@ -5,61 +5,11 @@
 
 use std::collections::HashMap;
 
-use candle_core::DType;
-
 use super::error::PickleError;
 use super::globals::Global;
+use super::value::{Id, Value, Values};
 
-type Result<T> = std::result::Result<T, PickleError>;
-
-/// The index of a value.
-pub(super) type Id = usize;
-
-/// A value of a pickle.
-#[derive(Debug, Clone)]
-pub(super) enum Value<'a> {
-    /// A whole number of at most 64 bits.
-    Int(i64),
-    Str(&'a str),
-    /// A tuple or list.
-    Seq(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    Storage(Storage<'a>),
-    Tensor(StoredTensor<'a>),
-    /// An instance of an inert class, with its state once it is set.
-    Object(Option<Id>),
-    /// What no tensor needs: nothing, floats, bytes, sets.
-    Other,
-}
-
-/// A run of numbers in the file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Storage<'a> {
-    pub key: &'a str,
-    /// `None` where the type cannot be computed with.
-    pub dtype: Option<DType>,
-}
-
-/// A view on a storage, in elements.
-#[derive(Debug, Clone)]
-pub(super) struct StoredTensor<'a> {
-    pub storage: Storage<'a>,
-    pub offset: usize,
-    pub shape: Vec<usize>,
-    pub strides: Vec<usize>,
-}
-
-/// All values of a pickle, and which one is its result.
-pub(super) struct Values<'a> {
-    pub values: Vec<Value<'a>>,
-    pub root: Id,
-    /// What follows the pickle.
-    pub rest: &'a [u8],
-}
-
-/// More dimensions have no model's tensors.
-const MAX_RANK: usize = 16;
+pub(super) type Result<T> = std::result::Result<T, PickleError>;
 
 /// Reads a pickle to its end.
 pub(super) fn run(bytes: &[u8]) -> Result<Values<'_>> {
@@ -75,9 +25,9 @@ pub(super) fn run(bytes: &[u8]) -> Result<Values<'_>> {
     }
 }
 
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     rest: &'a [u8],
-    values: Vec<Value<'a>>,
+    pub(super) values: Vec<Value<'a>>,
     stack: Vec<Id>,
     /// Heights of the stack at the marks.
     marks: Vec<usize>,
@@ -166,7 +116,7 @@ impl<'a> Machine<'a> {
         usize::try_from(value).map_err(PickleError::damaged)
     }
 
-    fn push(&mut self, value: Value<'a>) {
+    pub(super) fn push(&mut self, value: Value<'a>) {
         self.stack.push(self.values.len());
         self.values.push(value);
     }
@@ -177,13 +127,13 @@ impl<'a> Machine<'a> {
         self.stack[floor..].last().copied().ok_or_else(|| PickleError::damaged("the pickle's stack is empty"))
     }
 
-    fn pop(&mut self) -> Result<Id> {
+    pub(super) fn pop(&mut self) -> Result<Id> {
         let id = self.top()?;
         self.stack.pop();
         Ok(id)
     }
 
-    fn pop_many(&mut self, count: usize) -> Result<Vec<Id>> {
+    pub(super) fn pop_many(&mut self, count: usize) -> Result<Vec<Id>> {
         let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<Id>>>()?;
         items.reverse();
         Ok(items)
@@ -308,78 +258,6 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// `('storage', class, key, device, length)`, in the older format with a view on another storage, or none, behind it.
-    fn storage(&mut self) -> Result<()> {
-        let id = self.pop()?;
-        let parts: Vec<&Value> = match &self.values[id] {
-            Value::Seq(parts) => parts.iter().take(6).map(|part| &self.values[*part]).collect(),
-            _ => Vec::new(),
-        };
-        let storage = match parts[..] {
-            [Value::Str("storage"), Value::Global(Global::Storage(dtype)), Value::Str(key), _, _] => {
-                Storage { key, dtype: *dtype }
-            }
-            [Value::Str("storage"), Value::Global(Global::Storage(dtype)), Value::Str(key), _, _, Value::Other] => {
-                Storage { key, dtype: *dtype }
-            }
-            [Value::Str("storage"), _, _, _, _, _] => {
-                return Err(PickleError::Unsupported("a view on a storage".into()))
-            }
-            _ => return Err(PickleError::damaged("a storage that is none")),
-        };
-        self.push(Value::Storage(storage));
-        Ok(())
-    }
-
-    /// What a class or function of the table makes of its arguments.
-    fn reduce(&mut self) -> Result<()> {
-        let parts = self.pop_many(2)?;
-        let value = match (&self.values[parts[0]], &self.values[parts[1]]) {
-            (Value::Global(global), Value::Seq(arguments)) => self.make(*global, arguments)?,
-            (Value::Object(_) | Value::Other, _) => Value::Other,
-            _ => return Err(PickleError::damaged("a call of something that is no function")),
-        };
-        self.push(value);
-        Ok(())
-    }
-
-    fn make(&self, global: Global, arguments: &[Id]) -> Result<Value<'a>> {
-        match global {
-            Global::Dict if arguments.is_empty() => Ok(Value::Dict(Vec::new())),
-            // Python 2 wrote the items here.
-            Global::Dict => Err(PickleError::Unsupported("its kind of dict".into())),
-            Global::Tensor => self.tensor(arguments).map(Value::Tensor),
-            Global::Parameter => match arguments.first().map(|id| &self.values[*id]) {
-                Some(tensor @ Value::Tensor(_)) => Ok(tensor.clone()),
-                _ => Err(PickleError::damaged("a parameter without a tensor")),
-            },
-            Global::FromType => match arguments {
-                [function, _, inner, ..] => match (&self.values[*function], &self.values[*inner]) {
-                    (Value::Global(Global::Tensor), Value::Seq(inner)) => self.tensor(inner).map(Value::Tensor),
-                    _ => Err(PickleError::damaged("a tensor class without a tensor")),
-                },
-                _ => Err(PickleError::damaged("a tensor class without a tensor")),
-            },
-            Global::Storage(_) => Err(PickleError::damaged("a storage without a place")),
-            Global::Inert => Ok(Value::Object(None)),
-        }
-    }
-
-    fn tensor(&self, arguments: &[Id]) -> Result<StoredTensor<'a>> {
-        let bad = || PickleError::damaged("a tensor without storage, shape or strides");
-        let [storage, offset, shape, strides, ..] = arguments else { return Err(bad()) };
-        let number = |id: &Id| match self.values[*id] {
-            Value::Int(number) => usize::try_from(number).map_err(|_| bad()),
-            _ => Err(bad()),
-        };
-        let numbers = |id: &Id| match &self.values[*id] {
-            Value::Seq(items) if items.len() <= MAX_RANK => items.iter().map(number).collect::<Result<Vec<usize>>>(),
-            _ => Err(bad()),
-        };
-        let Value::Storage(storage) = self.values[*storage] else { return Err(bad()) };
-        Ok(StoredTensor { storage, offset: number(offset)?, shape: numbers(shape)?, strides: numbers(strides)? })
-    }
-
     /// A state for an object; those of dicts and tensors hold nothing that is needed.
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
@@ -396,7 +274,7 @@ fn text(bytes: &[u8]) -> Result<&str> {
 }
 
 fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         return Err(PickleError::damaged("a key without a value"));
     }
     Ok(items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())

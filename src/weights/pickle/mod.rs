@@ -7,6 +7,7 @@
 //! [`archive`] finds the parts of the file; [`TorchFile`] is the result.
 
 mod archive;
+mod build;
 mod error;
 mod globals;
 mod machine;
@@ -14,6 +15,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod value;
 
 use std::collections::HashMap;
 use std::fs::File;

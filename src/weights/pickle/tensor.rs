@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::archive::Archive;
 use super::error::PickleError;
-use super::machine::StoredTensor;
+use super::value::StoredTensor;
 
 /// A tensor whose numbers are known to lie in the file.
 pub(super) struct Placed {

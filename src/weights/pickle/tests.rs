@@ -26,7 +26,7 @@ fn run(pickle: &[u8]) -> Result<HashMap<String, Placed>, PickleError> {
 /// `{'w': _rebuild_tensor_v2(storage '0' of f32, offset, shape, strides)}`.
 fn tensor_pickle(offset: u8, shape: &[u8], strides: &[u8]) -> Vec<u8> {
     let mut pickle = b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n(".to_vec();
-    pickle.extend_from_slice(b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\00X\x03\0\0\0cpuK\x04tQ");
+    pickle.extend_from_slice(b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQ");
     pickle.extend([b'K', offset]);
     for numbers in [shape, strides] {
         pickle.push(b'(');

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::PickleError;
-use super::machine::{Id, StoredTensor, Value, Values};
+use super::value::{Id, StoredTensor, Value, Values};
 
 /// Deeper values are no model's weights.
 const MAX_DEPTH: usize = 16;

@@ -70,6 +70,14 @@ pub enum Error {
         /// What was found.
         what: String,
     },
+    /// Some of several pictures could not be made; each was told when it failed.
+    #[error("{failed} of {total} pictures could not be made")]
+    Partial {
+        /// Pictures that are missing.
+        failed: usize,
+        /// Pictures that were asked for.
+        total: usize,
+    },
     /// The tensor library failed.
     #[error("{0}")]
     Tensor(#[from] candle_core::Error),
@@ -103,6 +111,7 @@ impl Error {
             Error::Model { .. } | Error::Weights(_) => exit_code::MODEL,
             Error::Io { .. } => exit_code::FAILURE,
             Error::BrokenPicture { .. } => exit_code::BROKEN_PICTURE,
+            Error::Partial { .. } => exit_code::PARTIAL,
             Error::Tensor(e) if is_out_of_memory(&e.to_string()) => exit_code::OUT_OF_MEMORY,
             Error::Tensor(_) => exit_code::FAILURE,
             Error::Interrupted => exit_code::INTERRUPTED,
@@ -118,7 +127,7 @@ impl Error {
             Error::Io { source, .. } => io_hint(source),
             Error::BrokenPicture { .. } => Some("try `--dtype f32`, another seed or a lower guidance".into()),
             Error::Tensor(e) if is_out_of_memory(&e.to_string()) => Some("try a smaller picture or `--batch 1`".into()),
-            Error::Tensor(_) | Error::Interrupted => None,
+            Error::Partial { .. } | Error::Tensor(_) | Error::Interrupted => None,
         }
     }
 }
@@ -133,6 +142,8 @@ fn io_hint(source: &std::io::Error) -> Option<String> {
     let hint = match source.kind() {
         ErrorKind::NotFound => "create the folder first, or give another path",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "give a path that you may write to",
+        ErrorKind::NotADirectory => "a part of that path is a file, not a folder",
+        ErrorKind::InvalidFilename => "give a shorter name",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "the disk is full: free some space, or give a path on another one"
         }

@@ -1,1 +1,33 @@
-fn main() {}
+//! The program: reads the command line, runs the command, turns its result into an exit code.
+
+use std::process::ExitCode;
+
+use sdgen::cli::{self, Command, Parsed};
+use sdgen::error::exit_code;
+use sdgen::ui::{Ui, UiOptions};
+use sdgen::{commands, Error};
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(Parsed::Command(command)) => command,
+        Ok(Parsed::Text(text)) => return show(&text),
+        Err(e) => return report(&mut Ui::new(UiOptions::default()), &e),
+    };
+    let Command::Generate(args) = command;
+    let mut ui = Ui::new(args.general.ui_options());
+    match commands::generate(&args, &mut ui) {
+        Ok(()) => ExitCode::from(exit_code::OK),
+        Err(e) => report(&mut ui, &e),
+    }
+}
+
+/// Help or the version. Whoever stops reading it has seen enough.
+fn show(text: &clap::Error) -> ExitCode {
+    let _ = text.print();
+    ExitCode::from(u8::try_from(text.exit_code()).unwrap_or(exit_code::USAGE))
+}
+
+fn report(ui: &mut Ui, error: &Error) -> ExitCode {
+    ui.error(error);
+    ExitCode::from(error.exit_code())
+}

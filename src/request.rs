@@ -4,15 +4,38 @@
 //! are decided by the model; [`crate::pipeline`] fills them in before anything runs, so that a stored request is complete.
 //! Machine facts (device, threads) are not part of it.
 
+use clap::ValueEnum;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::sampling::{Rng, Sampler, SigmaSpacing};
+use crate::{Error, Result};
 
 /// The version of the layout of [`Request`].
 pub const SCHEMA: u32 = 1;
 
 /// The name of the model inside the binary.
 pub const BUILT_IN_MODEL: &str = "emoji";
+
+/// What the fields of a [`Request`] may be.
+pub mod limits {
+    use std::ops::RangeInclusive;
+
+    /// Denoising steps.
+    pub const STEPS: RangeInclusive<usize> = 1..=150;
+    /// Guidance scale.
+    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=20.0;
+    /// Guidance rescaling, and DDIM's eta.
+    pub const FRACTION: RangeInclusive<f64> = 0.0..=1.0;
+    /// Sides of a picture in pixels. Latents are 8 times smaller, and below 8 latents most models have no level left to halve.
+    pub const SIDE: RangeInclusive<usize> = 64..=4096;
+    /// Sides are multiples of this: the pixels to a latent.
+    pub const SIDE_STEP: usize = 8;
+    /// Pictures at once.
+    pub const BATCH: RangeInclusive<usize> = 1..=64;
+}
 
 /// Everything that decides a picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +54,7 @@ pub struct Request {
 }
 
 /// What to paint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prompt {
     /// The prompt.
@@ -54,7 +77,7 @@ pub struct Prompt {
 }
 
 /// Whether brackets in a prompt are a language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Weighting {
     /// A1111's: `(word:1.3)`, `[word]`, `BREAK`, `[a:b:0.5]`, `[a|b]`.
@@ -65,7 +88,7 @@ pub enum Weighting {
 }
 
 /// What happens to a prompt of more than 75 tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LongPrompt {
     /// Encoded in chunks of 75 tokens, one after the other.
@@ -115,6 +138,42 @@ pub struct Image {
     pub crop: Option<(usize, usize)>,
 }
 
+impl Request {
+    /// Checks the values that are given against [`limits`].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the first field that is outside, and what it may be.
+    pub fn validate(&self) -> Result<()> {
+        let (sampling, image) = (&self.sampling, &self.image);
+        within("steps", sampling.steps, &limits::STEPS)?;
+        within("guidance", sampling.guidance, &limits::GUIDANCE)?;
+        within("guidance_rescale", sampling.guidance_rescale, &limits::FRACTION)?;
+        within("eta", sampling.eta, &limits::FRACTION)?;
+        within("batch", image.batch, &limits::BATCH)?;
+        for (name, side) in [("width", image.width), ("height", image.height)] {
+            within(name, side, &limits::SIDE)?;
+            if let Some(side) = side.filter(|side| side % limits::SIDE_STEP != 0) {
+                let nearest = (side + limits::SIDE_STEP / 2) / limits::SIDE_STEP * limits::SIDE_STEP;
+                return Err(Error::usage(
+                    format!("{name} {side} is not a multiple of {}", limits::SIDE_STEP),
+                    format!("the nearest is {nearest}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn within<T: PartialOrd + Display>(name: &str, value: Option<T>, range: &RangeInclusive<T>) -> Result<()> {
+    match value {
+        Some(value) if !range.contains(&value) => {
+            let message = format!("{name} {value} is outside its range");
+            Err(Error::usage(message, format!("give {} to {}", range.start(), range.end())))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Default for Request {
     fn default() -> Self {
         Request {
@@ -123,20 +182,6 @@ impl Default for Request {
             prompt: Prompt::default(),
             sampling: Sampling::default(),
             image: Image::default(),
-        }
-    }
-}
-
-impl Default for Prompt {
-    fn default() -> Self {
-        Prompt {
-            text: String::new(),
-            text_2: None,
-            negative: None,
-            negative_2: None,
-            clip_skip: None,
-            weighting: Weighting::default(),
-            long_prompt: LongPrompt::default(),
         }
     }
 }

@@ -1,1 +1,28 @@
-//! (to be written)
+//! Finished pictures: from the decoder's tensor to a file. Pixels and their checks, PNG bytes, the metadata written into
+//! them and read back, model hashes, output names and the writing itself. The pipeline and the commands call it; it knows
+//! no models and prints nothing.
+
+mod atomic;
+mod check;
+mod chunk;
+mod hash;
+mod infotext;
+mod infotext_parse;
+mod metadata;
+mod naming;
+mod pixels;
+mod placeholder;
+mod png;
+mod template;
+mod write;
+
+pub use atomic::{write_atomic, write_guard, Collision};
+pub use check::{check_decoded, check_picture};
+pub use chunk::{FileHash, MadeWith, ModelFacts, SdgenChunk};
+pub use hash::{sha256, sha256_file, short_hash};
+pub use infotext::{Infotext, SamplerLabels};
+pub use metadata::{metadata, model_label, MetadataMode, Provenance};
+pub use pixels::to_pictures;
+pub use png::{encode, read_texts, TextChunk};
+pub use template::{Stamp, Template};
+pub use write::{Output, OutputOptions, Written};

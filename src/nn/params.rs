@@ -92,6 +92,12 @@ impl Params {
         self.root.precision
     }
 
+    /// What a message calls the source of the tensors.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.root.source.label()
+    }
+
     /// The device that the model runs on.
     #[must_use]
     pub fn device(&self) -> &Device {

@@ -1,5 +1,7 @@
 //! What `--dtype` means on which device.
 
+use std::fmt;
+
 use candle_core::{DType, Device, Result, Tensor};
 
 /// The precision of matrix products and convolutions.
@@ -16,6 +18,12 @@ pub enum Precision {
     Bf16,
     /// Operands with 11 bits of mantissa; values above 65504 overflow.
     F16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.dtype().as_str())
+    }
 }
 
 impl Precision {

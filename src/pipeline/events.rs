@@ -2,7 +2,8 @@
 
 use image::RgbImage;
 
-use crate::{Request, Result};
+use crate::image::Provenance;
+use crate::Result;
 
 /// A part of the work that takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +60,8 @@ pub enum Event<'a> {
         index: usize,
         /// The pixels.
         picture: &'a RgbImage,
-        /// The complete request that made it: nothing in it is left to the model.
-        request: &'a Request,
+        /// What made it, beyond the request.
+        provenance: &'a Provenance,
     },
 }
 

@@ -1,5 +1,48 @@
-//! From a [`Request`](crate::Request) to pictures. Read `run` first.
+//! From a [`Request`](crate::Request) to pictures: [`run`] is the whole way in ten lines, each stage a file of its own.
+//! Only `commands` calls this; it calls `hub`, `text`, `sampling`, `models` and `image`, and knows no flags and no terminal.
 
+mod decode;
+mod encode;
 mod events;
+mod family;
+mod machine;
+mod model;
+mod plan;
+mod provenance;
+mod sample;
 
 pub use events::{Event, Events, Phase};
+pub use family::{Defaults, Family};
+pub use machine::{ComputeOptions, DeviceChoice, Machine};
+pub use model::{Engine, Model};
+pub use plan::Plan;
+
+use crate::Result;
+
+/// What a watcher wants beyond the finished pictures.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Watch {
+    /// Decode the predicted picture of each so-many-th step.
+    pub every: Option<usize>,
+}
+
+/// Makes the pictures of a plan: loads the model unless the engine holds it, encodes the prompt, samples, decodes, checks, and
+/// hands each picture to `events`.
+///
+/// # Errors
+/// Whatever a stage ends with; no picture is handed over that was not checked.
+pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Events) -> Result<()> {
+    for warning in &plan.warnings {
+        events.on(Event::Warning(warning))?;
+    }
+    engine.load(plan, events)?;
+    let (machine, model, encodings) = engine.parts()?;
+    let text = encode::encode(plan, model, encodings, events)?;
+    let latents = sample::sample(plan, model, &text, machine, watch.every, events)?;
+    let pictures = decode::decode(plan, model, machine, &latents, events)?;
+    let provenance = provenance::provenance(plan, machine, &mut model.hash);
+    for (index, picture) in pictures.iter().enumerate() {
+        events.on(Event::Picture { index, picture, provenance: &provenance })?;
+    }
+    Ok(())
+}

@@ -15,19 +15,28 @@ pub struct UnknownName {
     pub name: String,
     /// All names that would do.
     pub known: Vec<&'static str>,
+    /// The name that was meant, where that is known better than by likeness.
+    pub meant: Option<String>,
 }
 
 impl UnknownName {
     /// "did you mean `x`?", or the list of all names when none is near.
     #[must_use]
     pub fn hint(&self) -> String {
-        let given = self.name.to_lowercase();
-        let nearest =
-            self.known.iter().map(|k| (strsim::jaro_winkler(&given, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
-        match nearest {
-            Some((near, name)) if near > 0.8 => format!("did you mean `{name}`?"),
-            _ => format!("one of: {}", self.known.join(", ")),
+        match self.meant.as_deref().or_else(|| self.nearest()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("one of: {}", self.known.join(", ")),
         }
+    }
+
+    /// The known name that is most like the given one, when it is near enough for a typing error.
+    #[must_use]
+    pub fn nearest(&self) -> Option<&'static str> {
+        const NEAR: f64 = 0.8;
+        let given = self.name.to_lowercase();
+        let likeness = |known: &&'static str| strsim::jaro_winkler(&given, known);
+        let best = self.known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+        (likeness(&best) > NEAR).then_some(best)
     }
 }
 
@@ -68,6 +77,7 @@ macro_rules! names {
                     kind: $kind,
                     name: s.into(),
                     known: Self::ALL.iter().map(|x| x.name()).collect(),
+                    meant: None,
                 })
             }
         }

@@ -52,6 +52,7 @@ impl Safetensors {
         let file = File::open(path).map_err(io)?;
         // SAFETY: the map is read-only and lives as long as this value. Another program that writes to the file or shortens
         // it meanwhile changes or removes the values under us; every program that maps its weights accepts that.
+        #[expect(unsafe_code, reason = "the one way to map a file")]
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
         Self::new(path.display().to_string(), Bytes::Mapped(map))
     }

@@ -1,0 +1,60 @@
+//! Where pictures go, how many there are, and what is written into them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values;
+use crate::image::MetadataMode;
+
+/// The options of the heading "Output".
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// A file, folder or template; `-` is stdout [default: {prompt}-{seed}.png].
+    ///
+    /// Fields of a template: {prompt}, {seed}, {index}, {model}, {date}, {time}, {steps}, {guidance}, {scheduler}, {width},
+    /// {height}; numbers take a width, as in {index:04}. A folder must exist, unless a field is part of its name.
+    #[arg(short, long, value_name = "TEMPLATE")]
+    pub output: Option<String>,
+
+    /// Pictures one after the other, with seeds S, S+1, ...
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "1",
+          value_parser = |s: &str| values::whole(s, 1..=1_000_000))]
+    pub count: usize,
+
+    /// Pictures at once, from one draw of one seed.
+    ///
+    /// As `num_images_per_prompt` in diffusers. Memory grows with it.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "1",
+          value_parser = |s: &str| values::whole(s, 1..=64))]
+    pub batch: usize,
+
+    /// Also write pictures of the steps [default: off].
+    ///
+    /// They go into DIR, or beside the picture when no DIR is given.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    pub intermediates: Option<Option<PathBuf>>,
+
+    /// With --intermediates, every N-th step only [default: 1].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, 1..=150))]
+    pub every: Option<usize>,
+
+    /// What the picture tells of how it was made.
+    #[arg(long, value_name = "KIND", value_enum, default_value = "full")]
+    pub metadata: MetadataMode,
+
+    /// Replace files that are there [default: take the next free name].
+    ///
+    /// The next free name of `cat.png` is `cat-2.png`.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+impl OutputArgs {
+    /// Whether the picture goes to standard output.
+    #[must_use]
+    pub fn to_stdout(&self) -> bool {
+        self.output.as_deref() == Some("-")
+    }
+}

@@ -1,0 +1,63 @@
+//! What to paint.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values;
+use crate::request::{LongPrompt, Weighting};
+
+/// The options of the heading "Prompt".
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Prompt")]
+pub struct PromptArgs {
+    /// What to paint.
+    ///
+    /// Put it in quotes. An empty text is a prompt too.
+    #[arg(value_name = "PROMPT", help_heading = None::<&str>)]
+    pub positional: Option<String>,
+
+    /// What to paint, as an option.
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+
+    /// What not to paint [default: none].
+    ///
+    /// It has no effect at a guidance of 1 and below. For SDXL, none differs from an empty text: none is zeros.
+    #[arg(short, long, value_name = "TEXT")]
+    pub negative_prompt: Option<String>,
+
+    /// SDXL's second text encoder's prompt [default: the prompt].
+    #[arg(long = "prompt-2", value_name = "TEXT")]
+    pub prompt_2: Option<String>,
+
+    /// The same of the negative prompt [default: the negative prompt].
+    #[arg(long = "negative-prompt-2", value_name = "TEXT")]
+    pub negative_prompt_2: Option<String>,
+
+    /// The text encoder's layer, from the end [default: the model's].
+    ///
+    /// Counts as in A1111: 1 skips nothing, 2 skips the last layer.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, 1..=32))]
+    pub clip_skip: Option<usize>,
+
+    /// Whether brackets in the prompt are weights.
+    #[arg(long, value_name = "KIND", value_enum, default_value = "a1111")]
+    pub weighting: Weighting,
+
+    /// What happens to a prompt of more than 75 tokens.
+    #[arg(long, value_name = "HOW", value_enum, default_value = "chunk")]
+    pub long_prompt: LongPrompt,
+
+    /// A textual inversion; repeatable [default: none].
+    ///
+    /// Its word in the prompt is the file's name without extension, or the word stored in the file.
+    #[arg(long = "embedding", value_name = "FILE")]
+    pub embeddings: Vec<PathBuf>,
+
+    /// Word lists for `__name__` in the prompt [default: none].
+    ///
+    /// `__name__` is replaced by a line of DIR/name.txt, drawn from the seed.
+    #[arg(long, value_name = "DIR")]
+    pub wildcards: Option<PathBuf>,
+}

@@ -1,0 +1,135 @@
+//! clap's errors as [`crate::Error`], so that all errors have one shape: a sentence, and a hint.
+
+use std::error::Error as _;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::Error;
+
+/// Whether an "error" is help or the version.
+pub fn is_text(e: &clap::Error) -> bool {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    matches!(e.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion)
+}
+
+/// A usage error with what clap and our parsers of values know.
+pub fn to_error(e: &clap::Error) -> Error {
+    if let Some(inner) = e.source().and_then(|s| s.downcast_ref::<Error>()) {
+        return Error::Usage { message: format!("`{}`: {inner}", option(e)), hint: inner.hint() };
+    }
+    let hint = suggestion(e).unwrap_or_else(|| "see `sdgen --help` and `sdgen generate --help`".into());
+    Error::usage(message(e), hint)
+}
+
+fn message(e: &clap::Error) -> String {
+    match e.kind() {
+        ErrorKind::UnknownArgument => format!("unknown argument `{}`", text(e, ContextKind::InvalidArg)),
+        ErrorKind::InvalidSubcommand => format!("unknown command `{}`", text(e, ContextKind::InvalidSubcommand)),
+        ErrorKind::InvalidValue => match text(e, ContextKind::InvalidValue) {
+            value if value.is_empty() => format!("`{}` needs a value", option(e)),
+            value => format!("unknown value `{value}` for `{}`", option(e)),
+        },
+        _ => first_line(e),
+    }
+}
+
+/// What clap suggests, or what we know that users mean.
+fn suggestion(e: &clap::Error) -> Option<String> {
+    let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
+    if let Some(near) = near.iter().map(|kind| text(e, *kind)).find(|s| !s.is_empty()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    match e.kind() {
+        ErrorKind::UnknownArgument if !text(e, ContextKind::InvalidArg).starts_with('-') => {
+            Some("put the prompt in quotes: `sdgen generate \"a red apple\"`".into())
+        }
+        ErrorKind::InvalidSubcommand => {
+            Some(format!("to paint it: `sdgen generate \"{}\"`", text(e, ContextKind::InvalidSubcommand)))
+        }
+        ErrorKind::InvalidValue if !text(e, ContextKind::ValidValue).is_empty() => {
+            Some(format!("one of: {}", text(e, ContextKind::ValidValue)))
+        }
+        ErrorKind::InvalidValue => Some(format!("give one: `{}`", text(e, ContextKind::InvalidArg))),
+        _ => None,
+    }
+}
+
+/// The option an error is about, without its value's name.
+fn option(e: &clap::Error) -> String {
+    let arg = text(e, ContextKind::InvalidArg);
+    arg.split([' ', '=', '[']).find(|s| !s.is_empty()).unwrap_or(&arg).to_string()
+}
+
+fn text(e: &clap::Error, kind: ContextKind) -> String {
+    match e.get(kind) {
+        Some(ContextValue::Strings(all)) if kind != ContextKind::ValidValue => all.first().cloned().unwrap_or_default(),
+        Some(value) => value.to_string(),
+        None => String::new(),
+    }
+}
+
+/// clap's own sentence.
+fn first_line(e: &clap::Error) -> String {
+    let rendered = e.render().to_string();
+    let line = rendered.lines().next().unwrap_or("wrong usage");
+    line.strip_prefix("error: ").unwrap_or(line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use crate::cli::parse;
+
+    fn refused(line: &[&str]) -> (String, String) {
+        let error = parse(std::iter::once(&"sdgen").chain(line)).unwrap_err();
+        assert_eq!(error.exit_code(), crate::error::exit_code::USAGE);
+        (error.to_string(), error.hint().unwrap())
+    }
+
+    #[test]
+    fn near_names_are_suggested() {
+        assert_eq!(refused(&["generate", "x", "--step", "3"]).1, "did you mean `--steps`?");
+        assert_eq!(refused(&["genrate", "x"]).1, "did you mean `generate`?");
+        assert_eq!(refused(&["generate", "x", "--color", "alway"]).1, "did you mean `always`?");
+    }
+
+    #[test]
+    fn a_forgotten_command_or_quote_is_recognised() {
+        assert_eq!(
+            refused(&["a red apple"]),
+            ("unknown command `a red apple`".into(), "to paint it: `sdgen generate \"a red apple\"`".into())
+        );
+        assert!(refused(&["generate", "red", "apple"]).1.contains("quotes"));
+    }
+
+    #[test]
+    fn values_are_listed_when_none_is_near() {
+        let (message, hint) = refused(&["generate", "x", "--color", "zzz"]);
+        assert_eq!(message, "unknown value `zzz` for `--color`");
+        assert_eq!(hint, "one of: auto, always, never");
+        assert_eq!(
+            refused(&["generate", "x", "--output"]),
+            ("`--output` needs a value".into(), "give one: `--output <TEMPLATE>`".into())
+        );
+        assert_eq!(refused(&["generate", "x", "--intermediates="]).0, "`--intermediates` needs a value");
+    }
+
+    #[test]
+    fn every_other_error_keeps_its_sentence_and_gets_a_hint() {
+        let (message, hint) = refused(&["generate", "x", "--json=3"]);
+        assert!(message.contains("--json"), "{message}");
+        assert!(hint.contains("--help"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_prompt_that_is_no_text_is_refused_and_a_path_is_not() {
+        use std::os::unix::ffi::OsStringExt;
+        let strange = OsString::from_vec(b"\xff.png".to_vec());
+        let line =
+            |option: &str| [OsString::from("sdgen"), "generate".into(), "x".into(), option.into(), strange.clone()];
+        assert_eq!(parse(line("--prompt")).unwrap_err().exit_code(), crate::error::exit_code::USAGE);
+        parse(line("--wildcards")).unwrap();
+    }
+}

@@ -1,0 +1,106 @@
+//! `sdgen generate`: text to image.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::studio::{Intermediates, Studio};
+use crate::cli::output::OutputArgs;
+use crate::cli::GenerateArgs;
+use crate::image::{Output, OutputOptions};
+use crate::pipeline::{self, Engine, Machine, Plan, Watch};
+use crate::ui::{install_interrupt, Ui};
+use crate::{Error, Result};
+
+/// Makes the pictures that the arguments ask for.
+///
+/// # Errors
+/// [`Error::Usage`] before any work when something asked for is not possible; [`Error::Partial`] when only some of several
+/// pictures could be made; otherwise what ended the work.
+pub fn generate(args: &GenerateArgs, ui: &mut Ui) -> Result<()> {
+    let start = Instant::now();
+    let plan = Plan::new(&args.request()?)?;
+    if args.recipe.dry_run {
+        ui.data(&dry_run(&plan)?);
+        return Ok(());
+    }
+    let count = args.output.count;
+    let pictures = count * plan.batch();
+    let output = Output::prepare(&OutputOptions {
+        template: args.output.output.as_deref(),
+        overwrite: args.output.overwrite,
+        pictures,
+        batch: plan.batch(),
+    })?;
+    install_interrupt(ui.bar_handle());
+    let machine = Machine::new(args.compute.options())?;
+    introduce(&plan, &machine, args, ui);
+
+    let mut engine = Engine::new(machine);
+    let mut studio =
+        Studio::new(ui, &output, args.output.metadata, intermediates(&args.output), plan.files.name());
+    let failed = series(&plan, count, &mut engine, &mut studio)?;
+    if failed > 0 {
+        return Err(Error::Partial { failed: failed * plan.batch(), total: pictures });
+    }
+    ui.done(pictures, start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// One picture after the other, each of its own seed. A broken picture does not end the series: its error is told at once, and
+/// the number of failures returned. When there is no other picture, or all are broken, the last error is the result.
+fn series(first: &Plan, count: usize, engine: &mut Engine, studio: &mut Studio<'_>) -> Result<usize> {
+    let watch = Watch { every: studio.every() };
+    let mut failed = 0;
+    for number in 0..count {
+        let mut plan = first.clone();
+        let seed = first.request.sampling.seed.unwrap_or_default();
+        plan.request.sampling.seed = Some(seed.wrapping_add(number as u64));
+        studio.begin(&plan.request);
+        match pipeline::run(&plan, engine, watch, studio) {
+            Err(e @ Error::BrokenPicture { .. }) => {
+                failed += 1;
+                if failed == count {
+                    return Err(e);
+                }
+                studio.ui().error(&e);
+            }
+            result => result?,
+        }
+        studio.end();
+    }
+    Ok(failed)
+}
+
+fn introduce(plan: &Plan, machine: &Machine, args: &GenerateArgs, ui: &mut Ui) {
+    let (width, height) = plan.size();
+    if plan.files.is_built_in() && args.model.model.is_none() {
+        ui.note(&format!("built-in {} model, {width}x{height}; `--model` for another", plan.files.name()));
+    }
+    if args.request_seed().is_none() {
+        ui.note(&format!("seed {}", plan.request.sampling.seed.unwrap_or_default()));
+    }
+    if plan.request.prompt.text.is_empty() {
+        ui.note("the prompt is empty: the model paints what it likes");
+    }
+    ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
+    ui.detail(&format!("timesteps: {}", join(plan.schedule.timesteps())));
+}
+
+fn intermediates(args: &OutputArgs) -> Option<Intermediates> {
+    args.intermediates.clone().map(|folder| Intermediates { folder, every: args.every.unwrap_or(1) })
+}
+
+/// The complete request and its schedule, as JSON.
+fn dry_run(plan: &Plan) -> Result<String> {
+    let value = json!({
+        "request": plan.request,
+        "schedule": { "timesteps": plan.schedule.timesteps(), "sigmas": plan.schedule.sigmas() },
+        "warnings": plan.warnings,
+    });
+    serde_json::to_string_pretty(&value).map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))
+}
+
+fn join(numbers: &[f64]) -> String {
+    numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+}

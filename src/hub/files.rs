@@ -1,0 +1,191 @@
+//! [`ModelFiles`]: a model's folder in the diffusers layout, on disk or inside the binary.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::hub::built_in;
+use crate::nn::ParamSource;
+use crate::request::BUILT_IN_MODEL;
+use crate::{weights, Error, Result};
+
+/// What a component's weights are called, best first. Half-precision copies are taken when there is nothing else.
+const WEIGHT_FILES: &[&str] = &[
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model.fp16.safetensors",
+];
+
+/// A model's folder in the diffusers layout.
+#[derive(Debug, Clone)]
+pub struct ModelFiles {
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    BuiltIn,
+    Folder(PathBuf),
+}
+
+/// Finds the model a user named: the built-in model's name, or a folder.
+///
+/// # Errors
+/// [`Error::Model`] when there is no such model, or when what is there is no diffusers folder.
+pub fn resolve(model: &str) -> Result<ModelFiles> {
+    if model == BUILT_IN_MODEL {
+        return Ok(ModelFiles { place: Place::BuiltIn });
+    }
+    let path = Path::new(model);
+    if path.is_dir() {
+        return folder(path);
+    }
+    if path.is_file() {
+        // Opened for its diagnosis: a pointer, a web page or a cut file is told from a sound checkpoint.
+        weights::open(path)?;
+        return Err(Error::model(
+            format!("`{model}` is a single file; this version reads models in diffusers folders"),
+            "give the folder that holds `model_index.json`",
+        ));
+    }
+    Err(Error::model(
+        format!("no such model: `{model}` is neither a folder nor a built-in model"),
+        format!("give the path of a diffusers folder, or leave `--model` out for the built-in `{BUILT_IN_MODEL}` model"),
+    ))
+}
+
+fn folder(path: &Path) -> Result<ModelFiles> {
+    if !path.join("model_index.json").is_file() {
+        let inside = if path.join("config.json").is_file() { "; it looks like one part of a model" } else { "" };
+        return Err(Error::model(
+            format!("`{}` is no model folder: it has no model_index.json{inside}", path.display()),
+            "a diffusers folder has model_index.json, unet/, vae/, text_encoder/, tokenizer/ and scheduler/",
+        ));
+    }
+    Ok(ModelFiles { place: Place::Folder(path.into()) })
+}
+
+impl ModelFiles {
+    /// The model's name: the folder's own name, never its path.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.place {
+            Place::BuiltIn => BUILT_IN_MODEL.into(),
+            Place::Folder(path) => {
+                let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+                whole.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+            }
+        }
+    }
+
+    /// Whether this is the model inside the binary.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.place, Place::BuiltIn)
+    }
+
+    /// Where a file lies, for messages.
+    #[must_use]
+    pub fn label(&self, path: &str) -> String {
+        match &self.place {
+            Place::BuiltIn => format!("built-in {path}"),
+            Place::Folder(folder) => folder.join(path).display().to_string(),
+        }
+    }
+
+    /// The bytes of a file, or `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file is there and cannot be read.
+    pub fn read(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>> {
+        match &self.place {
+            Place::BuiltIn => Ok(built_in_file(path).map(Cow::Borrowed)),
+            Place::Folder(folder) => {
+                let file = folder.join(path);
+                if !file.exists() {
+                    return Ok(None);
+                }
+                std::fs::read(&file).map(|bytes| Some(Cow::Owned(bytes))).map_err(Error::io("read", file))
+            }
+        }
+    }
+
+    /// A text file that the model cannot do without.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the file is not there or no text; [`Error::Io`] when it cannot be read.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let bytes = self.read(path)?.ok_or_else(|| self.part_missing(path))?;
+        String::from_utf8(bytes.into_owned()).map_err(|_| {
+            Error::model(format!("`{}` is no text", self.label(path)), "fetch the model's folder again")
+        })
+    }
+
+    /// The weights of a component: `unet`, `vae`, `text_encoder`, ...
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the component has no weights this version reads, [`Error::Weights`] when they are damaged.
+    pub fn weights(&self, component: &str) -> Result<Arc<dyn ParamSource>> {
+        match &self.place {
+            Place::BuiltIn => {
+                let (path, bytes) = WEIGHT_FILES
+                    .iter()
+                    .map(|file| format!("{component}/{file}"))
+                    .find_map(|path| built_in_file(&path).map(|bytes| (path, bytes)))
+                    .ok_or_else(|| self.part_missing(component))?;
+                Ok(Arc::new(weights::Safetensors::from_static(&format!("built-in {path}"), bytes)?))
+            }
+            Place::Folder(folder) => {
+                let folder = folder.join(component);
+                match WEIGHT_FILES.iter().map(|file| folder.join(file)).find(|file| file.exists()) {
+                    Some(file) => Ok(weights::open(&file)?),
+                    None => Err(self.no_weights(&folder, component)),
+                }
+            }
+        }
+    }
+
+    /// The bytes of the file that holds a component's weights, to be read in order, and its path inside the model.
+    /// `None` when there is no such file or it does not open.
+    #[must_use]
+    pub fn open_weights(&self, component: &str) -> Option<(String, Box<dyn Read + Send>)> {
+        let paths = WEIGHT_FILES.iter().map(|file| format!("{component}/{file}"));
+        match &self.place {
+            Place::BuiltIn => paths.into_iter().find_map(|path| {
+                let bytes: Box<dyn Read + Send> = Box::new(built_in_file(&path)?);
+                Some((path, bytes))
+            }),
+            Place::Folder(folder) => paths.into_iter().find_map(|path| {
+                let file: Box<dyn Read + Send> = Box::new(File::open(folder.join(&path)).ok()?);
+                Some((path, file))
+            }),
+        }
+    }
+
+    fn part_missing(&self, path: &str) -> Error {
+        Error::model(
+            format!("the model has a part missing: `{}` is not there", self.label(path)),
+            "fetch the model's folder again, whole",
+        )
+    }
+
+    fn no_weights(&self, folder: &Path, component: &str) -> Error {
+        let pickled = ["diffusion_pytorch_model.bin", "pytorch_model.bin"].iter().find(|f| folder.join(f).exists());
+        match pickled {
+            Some(file) => Error::model(
+                format!("`{}` has its weights as a pickle ({file}), which this version does not read", folder.display()),
+                "fetch the model's .safetensors files",
+            ),
+            None => self.part_missing(&format!("{component}/{}", WEIGHT_FILES[if component.contains("text") { 3 } else { 0 }])),
+        }
+    }
+}
+
+fn built_in_file(path: &str) -> Option<&'static [u8]> {
+    built_in::FILES.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
+}

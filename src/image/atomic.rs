@@ -1,0 +1,192 @@
+//! Files appear whole or not at all: written beside their place under another name, then renamed.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tempfile::NamedTempFile;
+
+use crate::{Error, Result};
+
+/// What happens when a file of that name exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collision {
+    /// It is replaced.
+    Replace,
+    /// The next free of `name-2`, `name-3`, ... is taken.
+    NextFree,
+}
+
+/// Numbers that are tried for a free name.
+const MOST_NAMES: usize = 10_000;
+
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Held while a half-written file exists. Whoever ends the process from another thread takes it first and keeps it.
+pub fn write_guard() -> MutexGuard<'static, ()> {
+    // The lock guards no data: a panic of another holder leaves nothing to distrust.
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a file and returns the name it got, which differs from `path` only with [`Collision::NextFree`]. The file has the
+/// permissions of any new file. Whatever fails, nothing half-written stays behind.
+///
+/// # Errors
+/// When the folder is missing or not writable, the disk is full, or no name is free.
+pub fn write_atomic(path: &Path, bytes: &[u8], collision: Collision) -> Result<PathBuf> {
+    let _guard = write_guard();
+    let mut file = temporary_file(folder_of(path)).map_err(Error::io("write", path))?;
+    file.as_file_mut().write_all(bytes).map_err(Error::io("write", path))?;
+    match collision {
+        Collision::Replace => {
+            file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
+            Ok(path.to_owned())
+        }
+        Collision::NextFree => keep_under_free_name(file, path),
+    }
+}
+
+/// Renames to the first name that does not exist; the file system decides, so two processes never get the same one.
+fn keep_under_free_name(mut file: NamedTempFile, path: &Path) -> Result<PathBuf> {
+    for number in 1..=MOST_NAMES {
+        let name = numbered(path, number);
+        match file.persist_noclobber(&name) {
+            Ok(_) => return Ok(name),
+            Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => file = e.file,
+            // Some network and FUSE file systems can neither link nor rename without replacing.
+            Err(e) if !name.exists() => {
+                e.file.persist(&name).map_err(|e| Error::io("write", &name)(e.error))?;
+                return Ok(name);
+            }
+            Err(e) => file = e.file,
+        }
+    }
+    let message = format!("`{}` and {MOST_NAMES} names like it exist", path.display());
+    Err(Error::usage(message, "give another name, or `--overwrite`"))
+}
+
+/// `picture.png`, `picture-2.png`, `picture-3.png`, ...
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return path.to_owned();
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// Fails as writing a file into the folder would, before the long work.
+///
+/// # Errors
+/// When the folder is missing or not writable.
+pub(super) fn check_writable(folder: &Path) -> Result<()> {
+    let _guard = write_guard();
+    let file = temporary_file(folder).map_err(Error::io("write to folder", folder))?;
+    file.close().map_err(Error::io("write to folder", folder))
+}
+
+/// The folder a path lies in: `.` for a bare name.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Not `tempfile_in`: its files are for their owner only, and its errors name the temporary file instead of the user's.
+fn temporary_file(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let create = |path: &Path| File::options().write(true).create_new(true).open(path);
+    tempfile::Builder::new().prefix(".sdgen-").suffix(".png.tmp").make_in(folder, create)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_existing_file_is_kept_or_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.b.png");
+        for (bytes, name) in [("1", "a.b.png"), ("2", "a.b-2.png"), ("3", "a.b-3.png")] {
+            let written = write_atomic(&path, bytes.as_bytes(), Collision::NextFree).unwrap();
+            assert_eq!(written, folder.path().join(name));
+            assert_eq!(fs::read_to_string(written).unwrap(), bytes);
+        }
+        assert_eq!(write_atomic(&path, b"4", Collision::Replace).unwrap(), path);
+        assert_eq!(fs::read(&path).unwrap(), b"4");
+        assert_eq!(names(folder.path()), ["a.b-2.png", "a.b-3.png", "a.b.png"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn errors_leave_nothing_behind_and_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("no/picture.png");
+        let error = write_atomic(&missing, b"x", Collision::NextFree).unwrap_err();
+        assert!(matches!(&error, Error::Io { path, .. } if *path == missing), "{error}");
+        assert!(error.to_string().ends_with("no/picture.png`: No such file or directory (os error 2)"), "{error}");
+        assert!(error.hint().is_some());
+
+        let taken = folder.path().join("folder.png");
+        fs::create_dir(&taken).unwrap();
+        assert!(write_atomic(&taken, b"x", Collision::Replace).is_err());
+        assert_eq!(names(folder.path()), ["folder.png"]);
+        assert_eq!(write_atomic(&taken, b"x", Collision::NextFree).unwrap(), folder.path().join("folder-2.png"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_permissions_are_those_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let usual = folder.path().join("usual");
+        fs::write(&usual, "x").unwrap();
+        let written = write_atomic(&folder.path().join("a.png"), b"x", Collision::NextFree).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&written), mode(&usual));
+    }
+
+    /// `/dev/full` answers every write as a full disk does.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_says_what_to_do() {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").and_then(|mut f| f.write_all(b"x"));
+        let error = Error::io("write", "a.png")(full.unwrap_err());
+        assert!(error.hint().unwrap().contains("disk is full"));
+    }
+
+    #[test]
+    fn a_folder_is_checked_before_the_work() {
+        let folder = tempfile::tempdir().unwrap();
+        check_writable(folder.path()).unwrap();
+        assert!(names(folder.path()).is_empty());
+        let error = check_writable(&folder.path().join("missing")).unwrap_err();
+        assert!(error.to_string().contains("cannot write to folder `"), "{error}");
+        assert!(error.hint().unwrap().contains("create the folder"));
+        let file = folder.path().join("file");
+        fs::write(&file, "x").unwrap();
+        assert!(check_writable(&file).unwrap_err().hint().unwrap().contains("is a file"));
+    }
+
+    #[test]
+    fn many_writers_get_a_name_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| write_atomic(&path, b"x", Collision::NextFree).unwrap());
+            }
+        });
+        assert_eq!(names(folder.path()).len(), 8);
+    }
+}

@@ -1,0 +1,106 @@
+//! The prompt as the denoiser sees it.
+
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+
+use crate::pipeline::model::Model;
+use crate::pipeline::{Event, Events, Phase, Plan};
+use crate::request::Prompt;
+use crate::text::{EncodeOptions, Encoded};
+use crate::{Request, Result};
+
+/// The encoded prompts of the last request, kept because a series of seeds asks for the same ones again.
+#[derive(Default)]
+pub struct Encodings {
+    last: Option<(Key, Encoding)>,
+}
+
+/// Everything an encoding depends on beside the model.
+#[derive(Clone, PartialEq)]
+struct Key {
+    prompt: Prompt,
+    steps: Option<usize>,
+    guided: bool,
+}
+
+/// Prompt and negative prompt, encoded.
+#[derive(Clone)]
+pub struct Encoding {
+    /// What to paint, step by step where the prompt changes.
+    pub positive: Encoded,
+    /// What not to paint; `None` when guidance is off.
+    pub negative: Option<Encoded>,
+}
+
+/// Encodes the prompts of a plan.
+///
+/// # Errors
+/// [`crate::Error::Usage`] when a prompt asks for what the model does not have, such as a clip skip beyond its layers.
+pub fn encode(
+    plan: &Plan,
+    model: &Model,
+    cache: &mut Encodings,
+    events: &mut dyn Events,
+) -> Result<Encoding> {
+    let key = Key {
+        prompt: plan.request.prompt.clone(),
+        steps: plan.request.sampling.steps,
+        guided: plan.guided(),
+    };
+    if let Some((_, encoding)) = cache.last.as_ref().filter(|(last, _)| *last == key) {
+        return Ok(encoding.clone());
+    }
+    let start = Instant::now();
+    events.on(Event::Begin { phase: Phase::Encode, total: 1 })?;
+    let encoding = encode_now(plan, model, events)?;
+    events.on(Event::End { phase: Phase::Encode, seconds: start.elapsed().as_secs_f64() })?;
+    cache.last = Some((key, encoding.clone()));
+    Ok(encoding)
+}
+
+fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) -> Result<Encoding> {
+    let prompt = &plan.request.prompt;
+    let options =
+        EncodeOptions { clip_skip: prompt.clip_skip, weighting: prompt.weighting, long_prompt: prompt.long_prompt };
+    let steps = plan.request.sampling.steps.unwrap_or(1);
+    let positive = model.text.encode(&prompt.text, prompt.text_2.as_deref(), steps, &options)?;
+    tell(&positive, events)?;
+    if !plan.guided() {
+        return Ok(Encoding { positive, negative: None });
+    }
+    let absent = prompt.negative.is_none() && prompt.negative_2.is_none();
+    let negative = if absent && plan.family.zeros_for_absent_negative {
+        positive.zeros_like()?
+    } else {
+        // As in diffusers, whose pipelines skip layers for the prompt alone.
+        let options = EncodeOptions { clip_skip: None, ..options };
+        let text = prompt.negative.as_deref().unwrap_or_default();
+        model.text.encode(text, prompt.negative_2.as_deref(), steps, &options)?
+    };
+    tell(&negative, events)?;
+    Ok(Encoding { positive, negative: Some(negative) })
+}
+
+fn tell(encoded: &Encoded, events: &mut dyn Events) -> Result<()> {
+    for note in &encoded.notes {
+        events.on(Event::Note(note))?;
+    }
+    for warning in &encoded.warnings {
+        events.on(Event::Warning(warning))?;
+    }
+    Ok(())
+}
+
+/// The sizes that SDXL is told, `[1, 6]` f32: original height and width, crop top and left, target height and width.
+///
+/// # Errors
+/// When the tensor library fails.
+pub fn time_ids(request: &Request, device: &Device) -> Result<Tensor> {
+    let image = &request.image;
+    let size = (image.width.unwrap_or_default(), image.height.unwrap_or_default());
+    let (original_width, original_height) = image.original_size.unwrap_or(size);
+    let (left, top) = image.crop.unwrap_or((0, 0));
+    let ids = [original_height, original_width, top, left, size.1, size.0].map(|v| v as f32);
+    Ok(Tensor::new(&[ids], device)?)
+}

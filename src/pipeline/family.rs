@@ -1,0 +1,154 @@
+//! What is different between model families, as data: which one a folder holds, and its defaults.
+
+use candle_core::Tensor;
+use serde::de::DeserializeOwned;
+use serde::Deserialize;
+
+use crate::hub::ModelFiles;
+use crate::models::unet::UNetConfig;
+use crate::models::vae::VaeConfig;
+use crate::sampling::{Prediction, Sampler, SchedulerConfig};
+use crate::{Error, Result};
+
+/// Pipelines of diffusers that a user may have and this version does not run.
+const OTHER_FAMILIES: &[(&str, &str)] = &[
+    ("Flux", "FLUX"),
+    ("StableDiffusion3", "Stable Diffusion 3"),
+    ("PixArt", "PixArt"),
+    ("Kandinsky", "Kandinsky"),
+    ("Wuerstchen", "Würstchen"),
+    ("StableCascade", "Stable Cascade"),
+    ("QwenImage", "Qwen-Image"),
+    ("ZImage", "Z-Image"),
+    ("Sana", "Sana"),
+    ("AuraFlow", "AuraFlow"),
+    ("Lumina", "Lumina"),
+    ("HunyuanDiT", "Hunyuan-DiT"),
+    ("StableVideo", "Stable Video Diffusion"),
+    ("AnimateDiff", "AnimateDiff"),
+];
+
+/// The parts of `model_index.json` that decide something.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct ModelIndex {
+    #[serde(rename = "_class_name", default)]
+    class_name: String,
+    /// SDXL: an absent negative prompt is zeros, not the encoded empty string.
+    #[serde(default)]
+    force_zeros_for_empty_prompt: bool,
+}
+
+/// The configs of a Stable Diffusion model: all that is known of it before its weights are read.
+#[derive(Debug, Clone)]
+pub struct Family {
+    /// The denoiser's config.
+    pub unet: UNetConfig,
+    /// The autoencoder's config.
+    pub vae: VaeConfig,
+    /// The model's own scheduler.
+    pub scheduler: SchedulerConfig,
+    /// Whether there are two text encoders, as in SDXL.
+    pub two_encoders: bool,
+    /// Whether an absent negative prompt is zeros instead of the encoded empty string.
+    pub zeros_for_absent_negative: bool,
+}
+
+/// What is taken where the request says nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Defaults {
+    /// Denoising steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// Width and height in pixels.
+    pub size: (usize, usize),
+}
+
+impl Family {
+    /// Reads the configs of a model's folder.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the folder holds another family, lacks a config, or has one that is not understood.
+    pub fn detect(files: &ModelFiles) -> Result<Self> {
+        let index: ModelIndex = parse(files, "model_index.json")?;
+        if let Some((_, family)) = OTHER_FAMILIES.iter().find(|(class, _)| index.class_name.starts_with(class)) {
+            return Err(Error::model(
+                format!("`{}` is a {family} model ({})", files.name(), index.class_name),
+                "this version runs Stable Diffusion 1.x, 2.x and SDXL",
+            ));
+        }
+        let unet = UNetConfig::from_json(&files.text("unet/config.json")?)?;
+        let family = Family {
+            vae: VaeConfig::from_json(&files.text("vae/config.json")?)?,
+            scheduler: SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?,
+            two_encoders: files.read("text_encoder_2/config.json")?.is_some(),
+            zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
+            unet,
+        };
+        family.check(&files.name())?;
+        Ok(family)
+    }
+
+    fn check(&self, name: &str) -> Result<()> {
+        let (channels, latents) = (self.unet.in_channels, self.vae.latent_channels);
+        if channels == latents {
+            return Ok(());
+        }
+        let what = match channels {
+            9 => "an inpainting model: its UNet also wants a mask and a masked picture",
+            8 => "a model that edits pictures: its UNet also wants a picture",
+            _ => "no text-to-image model",
+        };
+        Err(Error::model(
+            format!("`{name}` is {what} ({channels} input channels)"),
+            format!("`generate` runs models whose UNet takes {latents} channels"),
+        ))
+    }
+
+    /// How many pixels of the picture lie along a side of one latent: 8 for all published models.
+    #[must_use]
+    pub fn vae_scale_factor(&self) -> usize {
+        1 << self.vae.block_out_channels.len().saturating_sub(1)
+    }
+
+    /// Latents as the sampler leaves them -> latents as the decoder takes them.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn to_decoder(&self, latents: &Tensor) -> Result<Tensor> {
+        Ok(latents.affine(1.0 / self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0))?)
+    }
+
+    /// What is taken where the request says nothing. Turbo models are told by their scheduler: trailing timesteps, a plain or
+    /// ancestral Euler sampler and no zero-terminal-SNR rescaling; they were distilled to work unguided in 1 to 4 steps.
+    #[must_use]
+    pub fn defaults(&self, built_in: bool) -> Defaults {
+        // SD 1.x when the config says nothing, as its own does not.
+        let latents = self.unet.sample_size.as_ref().and_then(|side| side.expand(2));
+        let (height, width) = latents.map_or((64, 64), |sides| (sides[0], sides[1]));
+        let factor = self.vae_scale_factor();
+        let size = (width * factor, height * factor);
+        let (steps, guidance) = match () {
+            () if built_in => (20, 4.0),
+            () if self.scheduler.sampler() == Ok(Sampler::Lcm) => (4, 1.0),
+            () if self.is_turbo() => (4, 0.0),
+            () if self.two_encoders => (25, 5.0),
+            () => (25, 7.5),
+        };
+        Defaults { steps, guidance, size }
+    }
+
+    fn is_turbo(&self) -> bool {
+        let scheduler = &self.scheduler;
+        matches!(scheduler.sampler(), Ok(Sampler::Euler | Sampler::EulerA))
+            && scheduler.prediction() == Ok(Prediction::Epsilon)
+            && scheduler.is_trailing()
+            && !scheduler.has_zero_terminal_snr()
+    }
+}
+
+fn parse<T: DeserializeOwned>(files: &ModelFiles, path: &str) -> Result<T> {
+    serde_json::from_str(&files.text(path)?).map_err(|e| {
+        Error::model(format!("`{}` is not understood: {e}", files.label(path)), "fetch the model's folder again")
+    })
+}

@@ -1,0 +1,98 @@
+//! What the picture is computed on: device, precision, threads. None of it is part of the request.
+
+use candle_core::Device;
+
+use crate::nn::Precision;
+use crate::{Error, Result};
+
+/// A device as the user names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// CUDA, then Metal, then the CPU, among what is compiled in and present.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A CUDA device by number.
+    Cuda(usize),
+    /// Apple's GPU.
+    Metal,
+}
+
+/// What the user said about the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ComputeOptions {
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Arithmetic; `None` lets the device decide.
+    pub precision: Option<Precision>,
+    /// Worker threads; `None` is one for each core.
+    pub threads: Option<usize>,
+}
+
+/// A device that is there, and the arithmetic used on it.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The device.
+    pub device: Device,
+    /// The arithmetic.
+    pub precision: Precision,
+    /// The device's name: "cpu", "cuda:0", "metal".
+    pub device_name: String,
+}
+
+impl Machine {
+    /// Opens the device and starts the threads.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a device that is not compiled in, not present, or does not open.
+    pub fn new(options: ComputeOptions) -> Result<Self> {
+        if let Some(threads) = options.threads {
+            // Fails only when the pool already runs, which keeps its number of threads.
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build_global()
+                .map_err(|e| Error::usage(format!("cannot start {threads} threads: {e}"), "give a smaller `--threads`"))?;
+        }
+        let (device, device_name) = open(options.device)?;
+        let precision = options.precision.unwrap_or(match device {
+            Device::Cpu => Precision::F32,
+            Device::Cuda(_) | Device::Metal(_) => Precision::F16,
+        });
+        Ok(Machine { device, precision, device_name })
+    }
+}
+
+fn open(choice: DeviceChoice) -> Result<(Device, String)> {
+    match choice {
+        DeviceChoice::Cpu => Ok((Device::Cpu, "cpu".into())),
+        DeviceChoice::Cuda(n) => cuda(n),
+        DeviceChoice::Metal => metal(),
+        DeviceChoice::Auto => Ok(cuda(0).or_else(|_| metal()).unwrap_or((Device::Cpu, "cpu".into()))),
+    }
+}
+
+fn cuda(n: usize) -> Result<(Device, String)> {
+    if !candle_core::utils::cuda_is_available() {
+        return Err(not_compiled("CUDA", "cuda"));
+    }
+    let device = Device::new_cuda(n)
+        .map_err(|e| Error::usage(format!("cannot open CUDA device {n}: {e}"), "try `--device cpu`"))?;
+    Ok((device, format!("cuda:{n}")))
+}
+
+fn metal() -> Result<(Device, String)> {
+    if !candle_core::utils::metal_is_available() {
+        return Err(not_compiled("Metal", "metal"));
+    }
+    let device =
+        Device::new_metal(0).map_err(|e| Error::usage(format!("cannot open Metal: {e}"), "try `--device cpu`"))?;
+    Ok((device, "metal".into()))
+}
+
+fn not_compiled(name: &str, feature: &str) -> Error {
+    Error::usage(
+        format!("this build has no {name}"),
+        format!("build with `cargo build --release --features {feature}`, or use `--device cpu`"),
+    )
+}

@@ -1,0 +1,191 @@
+//! [`Model`]: the networks of a pipeline with their weights, and [`Engine`], which keeps them from one picture to the next.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::hub::ModelFiles;
+use crate::models::clip::{ClipTextConfig, ClipTextModel};
+use crate::models::unet::UNet2DConditionModel;
+use crate::models::vae::AutoencoderKl;
+use crate::nn::{ParamSource, Params, Precision};
+use crate::pipeline::encode::Encodings;
+use crate::pipeline::provenance::HashTask;
+use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan};
+use crate::text::{ClipTokenizer, Padding, TextEncoder, TextStack, TokenizerFiles};
+use crate::{Error, Result};
+
+/// Surplus tensors named in a warning; the rest is counted.
+const SURPLUS_NAMED: usize = 5;
+
+/// The networks of one model, ready to run.
+pub struct Model {
+    /// Text encoders with their tokenizers.
+    pub text: TextStack,
+    /// The denoiser.
+    pub unet: UNet2DConditionModel,
+    /// The autoencoder.
+    pub vae: AutoencoderKl,
+    /// The SHA-256 of the denoiser's file, computed beside the work.
+    pub hash: HashTask,
+    vae_source: Arc<dyn ParamSource>,
+}
+
+/// A machine and what is loaded on it.
+pub struct Engine {
+    /// What the work runs on.
+    pub machine: Machine,
+    loaded: Option<(String, Model)>,
+    pub(super) encodings: Encodings,
+}
+
+impl Engine {
+    /// An engine with nothing loaded.
+    #[must_use]
+    pub fn new(machine: Machine) -> Self {
+        Engine { machine, loaded: None, encodings: Encodings::default() }
+    }
+
+    /// Loads the plan's model unless it is loaded already.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub(super) fn load(&mut self, plan: &Plan, events: &mut dyn Events) -> Result<()> {
+        if self.loaded.as_ref().is_some_and(|(name, _)| *name == plan.request.model) {
+            return Ok(());
+        }
+        // Dropped first: two models need not fit into memory.
+        self.loaded = None;
+        self.encodings = Encodings::default();
+        let model = Model::load(&plan.files, &plan.family, &self.machine, events)?;
+        self.loaded = Some((plan.request.model.clone(), model));
+        Ok(())
+    }
+
+    pub(super) fn parts(&mut self) -> Result<(&Machine, &mut Model, &mut Encodings)> {
+        match &mut self.loaded {
+            Some((_, model)) => Ok((&self.machine, model, &mut self.encodings)),
+            None => Err(Error::model("no model is loaded", "load one first")),
+        }
+    }
+}
+
+impl Model {
+    /// Reads the weights of all components.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] or [`Error::Model`] when a part is missing, damaged, or does not fit its config.
+    pub fn load(files: &ModelFiles, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<Self> {
+        let start = Instant::now();
+        let total = if family.two_encoders { 4 } else { 3 };
+        events.on(Event::Begin { phase: Phase::Load, total })?;
+        let mut done = 0;
+        let mut progress = |events: &mut dyn Events| {
+            done += 1;
+            events.on(Event::Progress { phase: Phase::Load, done })
+        };
+
+        let first = text_encoder(files, "", machine, events)?;
+        progress(events)?;
+        let text = if family.two_encoders {
+            let second = text_encoder(files, "_2", machine, events)?;
+            progress(events)?;
+            TextStack::sdxl(first, second)
+        } else {
+            TextStack::sd(first)
+        };
+        let params = params(files, "unet", machine)?;
+        let unet = UNet2DConditionModel::new(&family.unet, &params)?;
+        finish(&params, events)?;
+        progress(events)?;
+        let vae_source = files.weights("vae")?;
+        let vae = vae(&vae_source, family, machine, vae_precision(family, machine), events)?;
+        progress(events)?;
+        events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
+
+        let hash = HashTask::start(files);
+        Ok(Model { text, unet, vae, hash, vae_source })
+    }
+
+    /// Replaces the autoencoder by one that computes in f32, for when half precision overflowed.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn widen_vae(&mut self, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<()> {
+        self.vae = vae(&self.vae_source, family, machine, Precision::F32, events)?;
+        Ok(())
+    }
+}
+
+/// The precision of the autoencoder: its config may say that it overflows in f16.
+pub(super) fn vae_precision(family: &Family, machine: &Machine) -> Precision {
+    match machine.precision {
+        Precision::F16 if family.vae.force_upcast => Precision::F32,
+        precision => precision,
+    }
+}
+
+fn vae(
+    source: &Arc<dyn ParamSource>,
+    family: &Family,
+    machine: &Machine,
+    precision: Precision,
+    events: &mut dyn Events,
+) -> Result<AutoencoderKl> {
+    let params = Params::new(source.clone(), precision, &machine.device);
+    let vae = AutoencoderKl::new(&family.vae, &params)?;
+    finish(&params, events)?;
+    Ok(vae)
+}
+
+fn text_encoder(files: &ModelFiles, suffix: &str, machine: &Machine, events: &mut dyn Events) -> Result<TextEncoder> {
+    let component = format!("text_encoder{suffix}");
+    let config = ClipTextConfig::from_json(&files.text(&format!("{component}/config.json"))?)?;
+    let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), &config, events)?;
+    let params = params(files, &component, machine)?;
+    let model = ClipTextModel::new(&config, &params)?;
+    finish(&params, events)?;
+    TextEncoder::new(tokenizer, model, &machine.device)
+}
+
+fn tokenizer(
+    files: &ModelFiles,
+    folder: &str,
+    encoder: &ClipTextConfig,
+    events: &mut dyn Events,
+) -> Result<ClipTokenizer> {
+    let read = |file: &str| files.read(&format!("{folder}/{file}"));
+    let (vocab, merges, json) = (read("vocab.json")?, read("merges.txt")?, read("tokenizer.json")?);
+    if vocab.is_none() && merges.is_none() && json.is_none() {
+        events.on(Event::Note(&format!("the model brings no {folder}: using CLIP's own vocabulary")))?;
+        // OpenAI's encoder, with its quick activation, is padded with the end token, OpenCLIP's with zeros.
+        let padding = if encoder.hidden_act == "quick_gelu" { Padding::End } else { Padding::Zero };
+        return ClipTokenizer::embedded(padding);
+    }
+    let (added, config, special) =
+        (read("added_tokens.json")?, read("tokenizer_config.json")?, read("special_tokens_map.json")?);
+    ClipTokenizer::from_files(&TokenizerFiles {
+        label: &files.label(folder),
+        vocab: vocab.as_deref(),
+        merges: merges.as_deref(),
+        tokenizer_json: json.as_deref(),
+        added_tokens: added.as_deref(),
+        config: config.as_deref(),
+        special_tokens_map: special.as_deref(),
+    })
+}
+
+fn params(files: &ModelFiles, component: &str, machine: &Machine) -> Result<Params> {
+    Ok(Params::new(files.weights(component)?, machine.precision, &machine.device))
+}
+
+/// Reports what the weights lack (an error) and what they hold beyond the model (a warning).
+fn finish(params: &Params, events: &mut dyn Events) -> Result<()> {
+    let surplus = params.finish()?;
+    if surplus.is_empty() {
+        return Ok(());
+    }
+    let named = surplus.iter().take(SURPLUS_NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let more = surplus.len().saturating_sub(SURPLUS_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    events.on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))
+}

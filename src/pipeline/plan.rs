@@ -1,0 +1,116 @@
+//! [`Plan`]: the request made complete, and the schedule it leads to, before any weights are read.
+
+use crate::hub::{self, ModelFiles};
+use crate::pipeline::family::Family;
+use crate::sampling::Schedule;
+use crate::{Request, Result};
+
+/// What will be done.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The request with nothing left to the model.
+    pub request: Request,
+    /// Where the model lies.
+    pub files: ModelFiles,
+    /// What the model is.
+    pub family: Family,
+    /// Timesteps and sigmas.
+    pub schedule: Schedule,
+    /// Inputs that will have no effect, and why.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Finds the model, reads its configs and fills in what the request leaves open.
+    ///
+    /// # Errors
+    /// [`crate::Error::Usage`] for values outside their range, [`crate::Error::Model`] for a model that is not there or not
+    /// understood.
+    pub fn new(request: &Request) -> Result<Self> {
+        let mut request = request.clone();
+        let files = hub::resolve(&request.model)?;
+        let family = Family::detect(&files)?;
+        fill_in(&mut request, &family, files.is_built_in());
+        request.validate()?;
+        let s = &request.sampling;
+        let schedule = Schedule::plan(
+            &family.scheduler,
+            s.scheduler,
+            s.sigmas,
+            s.steps.unwrap_or_default(),
+            s.eta.unwrap_or_default(),
+        )?;
+        request.sampling.scheduler = Some(schedule.sampler());
+        request.sampling.sigmas = Some(schedule.sigma_spacing());
+        let mut warnings = without_effect(&request, &family);
+        warnings.extend(schedule.notes().iter().cloned());
+        Ok(Plan { request, files, family, schedule, warnings })
+    }
+
+    /// Whether the unconditional prediction takes part: as in diffusers, above a guidance scale of 1.
+    #[must_use]
+    pub fn guided(&self) -> bool {
+        is_guided(&self.request, &self.family)
+    }
+
+    /// Width and height of the picture in pixels.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let image = &self.request.image;
+        (image.width.unwrap_or_default(), image.height.unwrap_or_default())
+    }
+
+    /// Pictures made from one draw.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.request.image.batch.unwrap_or(1)
+    }
+}
+
+fn fill_in(request: &mut Request, family: &Family, built_in: bool) {
+    let defaults = family.defaults(built_in);
+    let sampling = &mut request.sampling;
+    sampling.steps.get_or_insert(defaults.steps);
+    sampling.guidance.get_or_insert(defaults.guidance);
+    sampling.guidance_rescale.get_or_insert(0.0);
+    sampling.eta.get_or_insert(0.0);
+    // Torch's generator reads 32 bits of a seed; more would suggest a difference that is not there.
+    sampling.seed.get_or_insert_with(|| fastrand::u32(..).into());
+    let image = &mut request.image;
+    image.width.get_or_insert(defaults.size.0);
+    image.height.get_or_insert(defaults.size.1);
+    image.batch.get_or_insert(1);
+    request.prompt.clip_skip.get_or_insert(1);
+}
+
+/// Models distilled to take the guidance scale as an input are not guided by a second prediction.
+fn is_guided(request: &Request, family: &Family) -> bool {
+    request.sampling.guidance.is_some_and(|g| g > 1.0) && family.unet.time_cond_proj_dim.is_none()
+}
+
+fn without_effect(request: &Request, family: &Family) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let prompt = &request.prompt;
+    if !is_guided(request, family) {
+        if prompt.negative.as_deref().is_some_and(|n| !n.is_empty()) || prompt.negative_2.is_some() {
+            warnings.push("the negative prompt has no effect: guidance is 1 or below".to_string());
+        }
+        if request.sampling.guidance_rescale.is_some_and(|r| r > 0.0) {
+            warnings.push("guidance rescaling has no effect: guidance is 1 or below".to_string());
+        }
+    }
+    if !family.two_encoders {
+        let image = &request.image;
+        let given = [
+            (prompt.text_2.is_some(), "the second prompt"),
+            (prompt.negative_2.is_some(), "the second negative prompt"),
+            (image.original_size.is_some(), "the original size"),
+            (image.crop.is_some(), "the crop"),
+        ];
+        let names: Vec<&str> = given.iter().filter(|(given, _)| *given).map(|(_, name)| *name).collect();
+        if !names.is_empty() {
+            warnings.push(format!("{} has no effect: the model is not of the SDXL family", names.join(" and ")));
+        }
+    }
+    warnings
+}

@@ -1,0 +1,193 @@
+//! A model's `scheduler_config.json`: which sampler it names, and typed access to its values.
+
+use serde_json::{Map, Value};
+
+use super::error::ScheduleError;
+use super::settings::{Prediction, Settings};
+use super::{Sampler, SigmaSpacing};
+
+/// A scheduler's configuration as its file has it.
+///
+/// Only values that stand in the file are kept: for the rest the defaults of the class that *runs* hold, as with
+/// `from_config` of diffusers. Values that this class does not know have no effect on it; [`super::Schedule::notes`] says
+/// which those are.
+#[derive(Debug, Clone)]
+pub struct SchedulerConfig {
+    class: String,
+    values: Map<String, Value>,
+}
+
+/// Classes whose models work with other samplers as well.
+const REPLACEABLE: &[&str] = &[
+    "DEISMultistepScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "IPNDMScheduler",
+    "TCDScheduler",
+];
+
+impl SchedulerConfig {
+    /// From the parsed file.
+    ///
+    /// # Errors
+    /// When it is no object, or names no class.
+    pub fn from_value(value: Value) -> Result<Self, ScheduleError> {
+        let Value::Object(values) = value else {
+            return Err(ScheduleError::NotAConfig("it is no JSON object".into()));
+        };
+        let Some(class) = values.get("_class_name").and_then(Value::as_str) else {
+            return Err(ScheduleError::NotAConfig("it has no `_class_name`".into()));
+        };
+        Ok(SchedulerConfig { class: class.into(), values })
+    }
+
+    /// From the text of the file. Python writes infinite numbers as `-Infinity`, which is no JSON: they are taken for absent
+    /// (the one that occurs is the default of `lambda_min_clipped`).
+    ///
+    /// # Errors
+    /// When it is no JSON, no object, or names no class.
+    pub fn parse(text: &str) -> Result<Self, ScheduleError> {
+        let value = serde_json::from_str(&without_infinities(text));
+        Self::from_value(value.map_err(|e| ScheduleError::NotAConfig(e.to_string()))?)
+    }
+
+    /// The class in the file, such as `PNDMScheduler`.
+    #[must_use]
+    pub fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// The sampler that the model brings.
+    ///
+    /// # Errors
+    /// When it is not among the samplers.
+    pub fn sampler(&self) -> Result<Sampler, ScheduleError> {
+        let algorithm = self.values.get("algorithm_type").and_then(Value::as_str).unwrap_or("dpmsolver++");
+        match (self.class.as_str(), algorithm) {
+            ("DDIMScheduler", _) => Ok(Sampler::Ddim),
+            ("DDPMScheduler", _) => Ok(Sampler::Ddpm),
+            ("PNDMScheduler", _) => Ok(Sampler::Pndm),
+            ("EulerDiscreteScheduler", _) => Ok(Sampler::Euler),
+            ("EulerAncestralDiscreteScheduler", _) => Ok(Sampler::EulerA),
+            ("HeunDiscreteScheduler", _) => Ok(Sampler::Heun),
+            ("DPMSolverMultistepScheduler", "dpmsolver++" | "deis") => Ok(Sampler::DpmPp2m),
+            ("DPMSolverMultistepScheduler", "sde-dpmsolver++") => Ok(Sampler::DpmPp2mSde),
+            ("DPMSolverSinglestepScheduler", "sde-dpmsolver++") => Ok(Sampler::DpmPpSde),
+            ("UniPCMultistepScheduler", _) => Ok(Sampler::UniPc),
+            ("LMSDiscreteScheduler", _) => Ok(Sampler::Lms),
+            ("LCMScheduler", _) => Ok(Sampler::Lcm),
+            ("DPMSolverMultistepScheduler" | "DPMSolverSinglestepScheduler", algorithm) => {
+                Err(self.unknown(format!("{} ({algorithm})", self.class), true))
+            }
+            (class, _) => Err(self.unknown(class.into(), self.is_replaceable())),
+        }
+    }
+
+    /// What the model predicts.
+    ///
+    /// # Errors
+    /// When it is neither noise, nor velocity, nor the picture.
+    pub fn prediction(&self) -> Result<Prediction, ScheduleError> {
+        match self.text("prediction_type", "epsilon")? {
+            "epsilon" => Ok(Prediction::Epsilon),
+            "v_prediction" => Ok(Prediction::Velocity),
+            "sample" | "original_sample" => Ok(Prediction::Sample),
+            _ => Err(self.bad("prediction_type", "epsilon, v_prediction or sample")),
+        }
+    }
+
+    /// Whether timesteps are counted back from the last one, so that the first step works on pure noise.
+    #[must_use]
+    pub fn is_trailing(&self) -> bool {
+        self.text("timestep_spacing", "") == Ok("trailing")
+    }
+
+    /// Whether the noise levels are rescaled so that nothing of the picture is left at the last timestep (Lin et al. 2023).
+    #[must_use]
+    pub fn has_zero_terminal_snr(&self) -> bool {
+        self.flag("rescale_betas_zero_snr", false) == Ok(true)
+    }
+
+    /// The settings with which this sampler runs; `None` takes the spacing of sigmas that the file asks for.
+    pub(super) fn settings(
+        &self,
+        sampler: Sampler,
+        sigmas: Option<SigmaSpacing>,
+    ) -> Result<(Settings, Vec<String>), ScheduleError> {
+        if self.sampler().is_err() && !self.is_replaceable() {
+            return Err(self.unknown(self.class.clone(), false));
+        }
+        Settings::resolve(self, sampler, sigmas)
+    }
+
+    fn is_replaceable(&self) -> bool {
+        self.class.starts_with("DPMSolver") && !self.class.contains("Inverse")
+            || REPLACEABLE.contains(&self.class.as_str())
+    }
+
+    fn unknown(&self, class: String, replaceable: bool) -> ScheduleError {
+        ScheduleError::UnknownClass { class, replaceable }
+    }
+
+    pub(super) fn value(&self, key: &str) -> Option<&Value> {
+        self.values.get(key).filter(|v| !v.is_null())
+    }
+
+    pub(super) fn number(&self, key: &str, default: f64) -> Result<f64, ScheduleError> {
+        self.typed(key, default, Value::as_f64, "a number")
+    }
+
+    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool, ScheduleError> {
+        self.typed(key, default, Value::as_bool, "true or false")
+    }
+
+    pub(super) fn count(&self, key: &str, default: usize) -> Result<usize, ScheduleError> {
+        self.typed(key, default, |v| v.as_u64().map(|n| n as usize), "a whole number")
+    }
+
+    pub(super) fn text<'a>(&'a self, key: &str, default: &'a str) -> Result<&'a str, ScheduleError> {
+        self.typed(key, default, Value::as_str, "a word")
+    }
+
+    fn typed<'a, T>(
+        &'a self,
+        key: &str,
+        default: T,
+        read: impl Fn(&'a Value) -> Option<T>,
+        expected: &'static str,
+    ) -> Result<T, ScheduleError> {
+        match self.value(key) {
+            None => Ok(default),
+            Some(value) => read(value).ok_or_else(|| self.bad(key, expected)),
+        }
+    }
+
+    pub(super) fn bad(&self, key: &str, expected: &'static str) -> ScheduleError {
+        ScheduleError::BadValue { key: key.into(), value: self.shown(key), expected }
+    }
+
+    pub(super) fn unsupported(&self, key: &str, sampler: Sampler) -> ScheduleError {
+        ScheduleError::Unsupported { key: key.into(), value: self.shown(key), sampler }
+    }
+
+    fn shown(&self, key: &str) -> String {
+        self.values.get(key).map_or_else(|| "nothing".into(), Value::to_string)
+    }
+}
+
+/// `-Infinity`, `Infinity` and `NaN` outside strings become `null`.
+fn without_infinities(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    for (i, part) in text.split('"').enumerate() {
+        if i > 0 {
+            result.push('"');
+        }
+        // Odd parts are strings; none in these files holds an escaped quote.
+        if i % 2 == 1 {
+            result.push_str(part);
+        } else {
+            result.push_str(&part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null"));
+        }
+    }
+    result
+}

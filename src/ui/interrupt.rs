@@ -1,0 +1,70 @@
+//! Ctrl-C: ends the process with 130 at a moment when no half-written file exists.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::thread;
+
+use super::bars::BarHandle;
+use crate::error::exit_code::INTERRUPTED;
+use crate::image::write_guard;
+
+/// Ends the process, after saying so when asked to; replaced in tests.
+type Exit = Arc<dyn Fn(bool) + Send + Sync>;
+
+/// From now on, an interrupt (Ctrl-C, `SIGTERM`, `SIGHUP`) waits for a file that is being written, takes the bar off the
+/// terminal, and ends the process with 130. A second one does not wait.
+///
+/// Nothing changes when one of these signals is ignored already (`nohup`, a script's background job): it stays ignored.
+pub fn install(bar: BarHandle) {
+    let exit: Exit = Arc::new(|say_so| {
+        if say_so {
+            let _ = writeln!(std::io::stderr(), "interrupted");
+        }
+        #[expect(clippy::exit, reason = "a signal has no caller to return to")]
+        std::process::exit(i32::from(INTERRUPTED));
+    });
+    let interrupted = AtomicBool::new(false);
+    // The one failure is a handler that is there already, of this function or of whoever started the process.
+    let _ = ctrlc::try_set_handler(move || on_signal(&interrupted, &bar, &exit));
+}
+
+fn on_signal(interrupted: &AtomicBool, bar: &BarHandle, exit: &Exit) {
+    if interrupted.swap(true, Ordering::SeqCst) {
+        // Without a word: the terminal may be what the first one waits for.
+        return exit(false);
+    }
+    let (bar, wait_and_exit) = (bar.clone(), exit.clone());
+    // On a thread of its own: this one has to be free for the second signal.
+    let waiting = thread::Builder::new().name("interrupt".into()).spawn(move || {
+        let _no_half_file = write_guard();
+        bar.clear();
+        wait_and_exit(true);
+    });
+    if waiting.is_err() {
+        exit(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{channel, RecvTimeoutError};
+    use std::time::Duration;
+
+    #[test]
+    fn the_first_interrupt_waits_for_a_file_and_the_second_does_not() {
+        let (send, exits) = channel();
+        let exit: Exit = Arc::new(move |says_so| send.send(says_so).unwrap());
+        let interrupted = AtomicBool::new(false);
+        let handle = BarHandle::default();
+
+        let writing = write_guard();
+        on_signal(&interrupted, &handle, &exit);
+        assert_eq!(exits.recv_timeout(Duration::from_millis(100)), Err(RecvTimeoutError::Timeout));
+        on_signal(&interrupted, &handle, &exit);
+        assert_eq!(exits.try_recv(), Ok(false));
+        drop(writing);
+        assert_eq!(exits.recv(), Ok(true));
+    }
+}

@@ -1,0 +1,83 @@
+//! `--json`: one object a line on standard output. Every object has `event` and `schema`; the README lists their fields.
+
+use std::path::Path;
+
+use serde_json::{json, Value};
+
+use super::Announcement;
+use crate::pipeline::{Event, Phase};
+use crate::Error;
+
+/// The version of the events' layout.
+const SCHEMA: u32 = 1;
+
+/// A note or a warning.
+pub(super) fn message(event: &str, text: &str) -> String {
+    json!({ "event": event, "schema": SCHEMA, "message": text }).to_string()
+}
+
+/// The failure that ends a run.
+pub(super) fn error(error: &Error) -> String {
+    let (message, hint, code) = (error.to_string(), error.hint(), error.exit_code());
+    json!({ "event": "error", "schema": SCHEMA, "message": message, "hint": hint, "exit_code": code }).to_string()
+}
+
+/// A phase that begins, goes on or ends: `load`, `encode`, `step` or `decode`. Pictures are told when they are written.
+pub(super) fn progress(event: &Event<'_>) -> Option<String> {
+    let line = match event {
+        Event::Begin { phase, total } => {
+            json!({ "event": name(*phase), "schema": SCHEMA, "state": "begin", "total": total })
+        }
+        Event::Progress { phase, done } => {
+            json!({ "event": name(*phase), "schema": SCHEMA, "state": "progress", "done": done })
+        }
+        Event::End { phase, seconds } => {
+            json!({ "event": name(*phase), "schema": SCHEMA, "state": "end", "seconds": rounded(*seconds) })
+        }
+        Event::Note(_) | Event::Warning(_) | Event::Intermediate { .. } | Event::Picture { .. } => return None,
+    };
+    Some(line.to_string())
+}
+
+/// A picture that was written.
+pub(super) fn image(picture: &Announcement<'_>) -> String {
+    let line = json!({
+        "event": "image",
+        "schema": SCHEMA,
+        "path": picture.path.map(text),
+        "index": picture.index,
+        "seed": picture.seed,
+        "width": picture.width,
+        "height": picture.height,
+        "seconds": rounded(picture.seconds),
+    });
+    line.to_string()
+}
+
+/// A picture of a step that was written.
+pub(super) fn intermediate(path: &Path, index: usize, step: usize) -> String {
+    json!({ "event": "intermediate", "schema": SCHEMA, "path": text(path), "index": index, "step": step }).to_string()
+}
+
+/// The end of a run that went well.
+pub(super) fn done(pictures: usize, seconds: f64) -> String {
+    json!({ "event": "done", "schema": SCHEMA, "pictures": pictures, "seconds": rounded(seconds) }).to_string()
+}
+
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Load => "load",
+        Phase::Encode => "encode",
+        Phase::Sample => "step",
+        Phase::Decode => "decode",
+    }
+}
+
+fn text(path: &Path) -> Value {
+    path.to_string_lossy().into()
+}
+
+/// To milliseconds: more digits would be noise.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

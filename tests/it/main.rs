@@ -1,0 +1,17 @@
+//! The whole command, run as a user runs it, on the built-in model: exit code, standard output, standard error, files.
+//!
+//! One file a topic. Wording is not tested beyond the words a user would look for.
+
+// Helpers outside `#[test]` functions stop the test by panicking, as assertions do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bad_models;
+mod determinism;
+mod golden;
+mod help;
+mod interrupt;
+mod metadata;
+mod output;
+mod prompts;
+mod support;
+mod usage_errors;

@@ -19,6 +19,10 @@ const WEIGHT_FILES: &[&str] = &[
     "model.safetensors",
     "model.safetensors.index.json",
     "model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.fp16.bin",
+    "pytorch_model.bin",
+    "pytorch_model.fp16.bin",
 ];
 
 /// A model's folder in the diffusers layout.
@@ -159,7 +163,7 @@ impl ModelFiles {
                 let folder = folder.join(component);
                 match WEIGHT_FILES.iter().map(|file| folder.join(file)).find(|file| file.exists()) {
                     Some(file) => Ok(weights::open(&file)?),
-                    None => Err(self.no_weights(&folder, component)),
+                    None => Err(self.part_missing(&format!("{component}/{}", usual_name(component)))),
                 }
             }
         }
@@ -188,23 +192,17 @@ impl ModelFiles {
             "fetch the model's folder again, whole",
         )
     }
-
-    fn no_weights(&self, folder: &Path, component: &str) -> Error {
-        let pickled = ["diffusion_pytorch_model.bin", "pytorch_model.bin"].iter().find(|f| folder.join(f).exists());
-        match pickled {
-            Some(file) => Error::model(
-                format!(
-                    "`{}` has its weights as a pickle ({file}), which this version does not read",
-                    folder.display()
-                ),
-                "fetch the model's .safetensors files",
-            ),
-            None => self
-                .part_missing(&format!("{component}/{}", WEIGHT_FILES[if component.contains("text") { 3 } else { 0 }])),
-        }
-    }
 }
 
 fn built_in_file(path: &str) -> Option<&'static [u8]> {
     built_in::FILES.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
+}
+
+/// What a component's weights are called in most models.
+fn usual_name(component: &str) -> &'static str {
+    if component.starts_with("text_encoder") {
+        "model.safetensors"
+    } else {
+        "diffusion_pytorch_model.safetensors"
+    }
 }

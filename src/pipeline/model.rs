@@ -1,9 +1,11 @@
 //! [`Model`]: the networks of a pipeline with their weights, and [`Engine`], which keeps them from one picture to the next.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::hub::ModelFiles;
+use crate::image::model_label;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::unet::UNet2DConditionModel;
 use crate::models::vae::AutoencoderKl;
@@ -11,6 +13,7 @@ use crate::nn::{ParamSource, Params, Precision};
 use crate::pipeline::encode::Encodings;
 use crate::pipeline::provenance::HashTask;
 use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan};
+use crate::text::inversion::Inversion;
 use crate::text::{ClipTokenizer, Padding, TextEncoder, TextStack, TokenizerFiles};
 use crate::{Error, Result};
 
@@ -30,11 +33,15 @@ pub struct Model {
     vae_source: Arc<dyn ParamSource>,
 }
 
+/// What decides a [`Model`]: the request's model and embeddings.
+type Key = (String, Vec<String>);
+
 /// A machine and what is loaded on it.
 pub struct Engine {
     /// What the work runs on.
     pub machine: Machine,
-    loaded: Option<(String, Model)>,
+    /// The model, and which one with which embeddings it is.
+    loaded: Option<(Key, Model)>,
     pub(super) encodings: Encodings,
 }
 
@@ -50,14 +57,22 @@ impl Engine {
     /// # Errors
     /// As [`Model::load`].
     pub(super) fn load(&mut self, plan: &Plan, events: &mut dyn Events) -> Result<()> {
-        if self.loaded.as_ref().is_some_and(|(name, _)| *name == plan.request.model) {
+        let request = &plan.request;
+        let key = (request.model.clone(), request.prompt.embeddings.clone());
+        if self.loaded.as_ref().is_some_and(|(loaded, _)| *loaded == key) {
             return Ok(());
         }
         // Dropped first: two models need not fit into memory.
         self.loaded = None;
         self.encodings = Encodings::default();
-        let model = Model::load(&plan.files, &plan.family, &self.machine, events)?;
-        self.loaded = Some((plan.request.model.clone(), model));
+        let mut model = Model::load(&plan.files, &plan.family, &self.machine, events)?;
+        for path in &request.prompt.embeddings {
+            let inversion = Inversion::open(Path::new(path))?;
+            model.text.add_inversion(&inversion)?;
+            let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+            events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
+        }
+        self.loaded = Some((key, model));
         Ok(())
     }
 

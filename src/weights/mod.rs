@@ -3,6 +3,7 @@
 
 mod error;
 mod header;
+mod map;
 pub mod pickle;
 mod safetensors;
 mod sharded;

@@ -60,7 +60,7 @@ impl ClipTextConfig {
         let config: Self = parse(WHAT, json)?;
         config.activation()?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
-        if heads == 0 || width % heads != 0 {
+        if heads == 0 || !width.is_multiple_of(heads) {
             return Err(contradictory(WHAT, format!("a width of {width} with {heads} heads")));
         }
         Ok(config)

@@ -51,7 +51,7 @@ impl GroupNorm {
     /// # Errors
     /// When the channels cannot be divided into that many groups.
     pub fn new(groups: usize, channels: usize, eps: f64, params: &Params) -> Result<Self> {
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) {
             candle_core::bail!("{channels} channels cannot be divided into {groups} groups");
         }
         Ok(GroupNorm { weight: params.get(channels, "weight")?, bias: params.get(channels, "bias")?, groups, eps })

@@ -34,7 +34,7 @@ impl CustomOp3 for NormaliseRows {
         let (scale, shift) = (values(scale, scale_layout)?, values(shift, shift_layout)?);
         let channels = scale.len() / self.groups;
         let row = channels * self.span;
-        if row == 0 || x.len() % row != 0 || shift.len() != scale.len() {
+        if row == 0 || !x.len().is_multiple_of(row) || shift.len() != scale.len() {
             bail!("cannot normalise {:?} in rows of {row}", x_layout.shape());
         }
         let mut y = vec![0f32; x.len()];

@@ -64,8 +64,7 @@ fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) -> Result<Enc
     let options =
         EncodeOptions { clip_skip: prompt.clip_skip, weighting: prompt.weighting, long_prompt: prompt.long_prompt };
     let steps = plan.request.sampling.steps.unwrap_or(1);
-    let encode = |text: &str, second: Option<&str>| model.text.encode(text, second, steps, &options);
-    let positive = encode(&prompt.text, prompt.text_2.as_deref())?;
+    let positive = model.text.encode(&prompt.text, prompt.text_2.as_deref(), steps, &options)?;
     tell(&positive, events)?;
     if !plan.guided() {
         return Ok(Encoding { positive, negative: None });
@@ -74,7 +73,10 @@ fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) -> Result<Enc
     let negative = if absent && plan.family.zeros_for_absent_negative {
         positive.zeros_like()?
     } else {
-        encode(prompt.negative.as_deref().unwrap_or_default(), prompt.negative_2.as_deref())?
+        // As in diffusers, whose pipelines skip layers for the prompt alone.
+        let options = EncodeOptions { clip_skip: None, ..options };
+        let text = prompt.negative.as_deref().unwrap_or_default();
+        model.text.encode(text, prompt.negative_2.as_deref(), steps, &options)?
     };
     tell(&negative, events)?;
     Ok(Encoding { positive, negative: Some(negative) })

@@ -42,7 +42,7 @@ pub fn sample(
         if step.complete {
             let done = step.index + 1;
             events.on(Event::Progress { phase: Phase::Sample, done })?;
-            if every.is_some_and(|every| done % every == 0 && done < step.total) {
+            if every.is_some_and(|every| done.is_multiple_of(every) && done < step.total) {
                 show(plan, model, step.denoised, done, events)?;
             }
         }

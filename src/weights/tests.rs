@@ -69,8 +69,8 @@ fn every_float_type_is_read() {
         ("F32", &(-1.5f32).to_le_bytes(), -1.5),
         ("F16", &half::f16::from_f32(-1.5).to_le_bytes(), -1.5),
         ("BF16", &half::bf16::from_f32(-1.5).to_le_bytes(), -1.5),
-        ("F8_E4M3", &[0b1_0111_100], -1.5),
-        ("F8_E5M2", &[0b1_01111_10], -1.5),
+        ("F8_E4M3", &[0xbc], -1.5),
+        ("F8_E5M2", &[0xbe], -1.5),
     ];
     for (dtype, data, expected) in cases {
         let header = format!(r#"{{"x":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,{}]}}}}"#, data.len());

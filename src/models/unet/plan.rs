@@ -45,7 +45,7 @@ impl UNetConfig {
         if self.up_block_types.len() != count {
             return Err(contradictory(WHAT, "`up_block_types` and `block_out_channels` have different lengths"));
         }
-        if self.conv_in_kernel % 2 == 0 || self.conv_out_kernel % 2 == 0 {
+        if [self.conv_in_kernel, self.conv_out_kernel].iter().any(|side| side.is_multiple_of(2)) {
             return Err(contradictory(WHAT, "a kernel with an even side does not keep the size"));
         }
         if self.freq_shift >= (facts.channels[0] / 2) as f64 {
@@ -148,8 +148,9 @@ impl Facts {
         if count == 0 || config.down_block_types.len() != count {
             return Err(wrong_length("down_block_types"));
         }
-        if let Some(odd) =
-            channels.iter().find(|c| **c == 0 || config.norm_num_groups == 0 || **c % config.norm_num_groups != 0)
+        if let Some(odd) = channels
+            .iter()
+            .find(|c| **c == 0 || config.norm_num_groups == 0 || !c.is_multiple_of(config.norm_num_groups))
         {
             return Err(contradictory(WHAT, format!("{odd} channels in {} groups", config.norm_num_groups)));
         }
@@ -170,7 +171,7 @@ impl Facts {
 
     fn attention(&self, block: usize, depth: &OneOrMany<usize>, layers: usize) -> Result<AttentionPlan> {
         let (heads, channels) = (self.heads[block], self.channels[block]);
-        if heads == 0 || channels % heads != 0 {
+        if heads == 0 || !channels.is_multiple_of(heads) {
             return Err(contradictory(WHAT, format!("{channels} channels with {heads} heads")));
         }
         let depths = depth.expand(layers);

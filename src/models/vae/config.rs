@@ -99,7 +99,9 @@ impl VaeConfig {
             }
         }
         let groups = config.norm_num_groups;
-        if let Some(odd) = config.block_out_channels.iter().find(|c| **c == 0 || groups == 0 || **c % groups != 0) {
+        if let Some(odd) =
+            config.block_out_channels.iter().find(|c| **c == 0 || groups == 0 || !c.is_multiple_of(groups))
+        {
             return Err(contradictory(WHAT, format!("{odd} channels in {groups} groups")));
         }
         Ok(config)

@@ -120,7 +120,7 @@ fn mid_plan(kind: &str, facts: &Facts) -> Result<BlockPlan> {
         CROSS_ATTN_MID => {
             let depth = match &facts.depths[last] {
                 OneOrMany::Many(depths) => OneOrMany::Many(depths.iter().take(1).copied().collect()),
-                depth => depth.clone(),
+                depth @ OneOrMany::One(_) => depth.clone(),
             };
             (2, Some(facts.attention(last, &depth, 1)?))
         }

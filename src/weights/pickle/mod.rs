@@ -18,11 +18,11 @@ mod tree;
 mod value;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 use candle_core::{DType, Shape, Tensor};
 
+use super::map::map;
 use super::WeightsError;
 use crate::nn::ParamSource;
 use archive::Archive;
@@ -43,12 +43,11 @@ impl TorchFile {
     /// # Errors
     /// When the file cannot be read, is damaged, or is more than tensors.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let io = |source| WeightsError::Io { path: path.into(), source };
-        let file = File::open(path).map_err(io)?;
-        // SAFETY: the map is read-only and lives as long as this value. Another program that writes to the file or shortens
-        // it meanwhile changes or removes the values under us; every program that maps its weights accepts that.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-        let label = path.display().to_string();
+        Self::new(path.display().to_string(), map(path)?)
+    }
+
+    /// A file that is mapped already.
+    pub(super) fn new(label: String, map: memmap2::Mmap) -> Result<Self, WeightsError> {
         let tensors = read(&map).map_err(|source| WeightsError::Pickle { file: label.clone(), source })?;
         Ok(TorchFile { label, map, tensors })
     }

@@ -126,6 +126,19 @@ impl ModelFiles {
         })
     }
 
+    /// A config file as `read` understands it; what it says against the file gets the file's name.
+    ///
+    /// # Errors
+    /// As [`Self::text`], and whatever `read` ends with.
+    pub fn config<T, E: Into<Error>>(&self, path: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Result<T> {
+        read(&self.text(path)?).map_err(|e| match e.into() {
+            Error::Model { message, hint } => {
+                Error::Model { message: format!("`{}`: {message}", self.label(path)), hint }
+            }
+            other => other,
+        })
+    }
+
     /// The weights of a component: `unet`, `vae`, `text_encoder`, ...
     ///
     /// # Errors

@@ -29,9 +29,24 @@ impl<T: Clone> OneOrMany<T> {
 
 /// Reads the config of `what` ("UNet") from the text of its `config.json`.
 pub(crate) fn parse<T: DeserializeOwned>(what: &str, json: &str) -> Result<T> {
-    serde_json::from_str(json).map_err(|e| {
+    // An object first: of a list, serde would take the fields one after the other.
+    let object = serde_json::from_str::<serde_json::Map<_, _>>(json);
+    object.and_then(|fields| serde_json::from_value(fields.into())).map_err(|e| {
         Error::model(format!("the config of the {what} is damaged: {e}"), "fetch the model's config.json again")
     })
+}
+
+/// The most layers one behind the other that a config may ask for; the deepest published models have a few dozen. Without a
+/// limit, one number in a file would fill the memory before the first missing tensor is noticed.
+const MOST_LAYERS: usize = 1000;
+
+/// Refuses a number of layers that no model has.
+pub(crate) fn check_layers(what: &str, field: &str, layers: usize) -> Result<()> {
+    if layers <= MOST_LAYERS {
+        return Ok(());
+    }
+    let message = format!("the config of the {what} asks for `{field}` = {layers}; no model has more than {MOST_LAYERS}");
+    Err(Error::model(message, "fetch the model's config.json again"))
 }
 
 /// The error for a field whose value the network does not know.

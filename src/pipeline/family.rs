@@ -77,10 +77,10 @@ impl Family {
                 "this version runs Stable Diffusion 1.x, 2.x and SDXL",
             ));
         }
-        let unet = UNetConfig::from_json(&files.text("unet/config.json")?)?;
+        let unet = files.config("unet/config.json", UNetConfig::from_json)?;
         let family = Family {
-            vae: VaeConfig::from_json(&files.text("vae/config.json")?)?,
-            scheduler: SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?,
+            vae: files.config("vae/config.json", VaeConfig::from_json)?,
+            scheduler: files.config("scheduler/scheduler_config.json", SchedulerConfig::parse)?,
             two_encoders: files.read("text_encoder_2/config.json")?.is_some(),
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
             unet,

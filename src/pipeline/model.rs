@@ -139,7 +139,7 @@ fn vae(
 
 fn text_encoder(files: &ModelFiles, suffix: &str, machine: &Machine, events: &mut dyn Events) -> Result<TextEncoder> {
     let component = format!("text_encoder{suffix}");
-    let config = ClipTextConfig::from_json(&files.text(&format!("{component}/config.json"))?)?;
+    let config = files.config(&format!("{component}/config.json"), ClipTextConfig::from_json)?;
     let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), &config, events)?;
     let params = params(files, &component, machine)?;
     let model = ClipTextModel::new(&config, &params)?;

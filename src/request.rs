@@ -70,6 +70,9 @@ pub struct Prompt {
     pub negative_2: Option<String>,
     /// As in A1111: 1 skips nothing, 2 the last layer of the text encoder.
     pub clip_skip: Option<usize>,
+    /// Files of textual inversion, whose words the prompts may use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub embeddings: Vec<String>,
     /// Whether `(word:1.3)` and its kin are a language or plain text.
     pub weighting: Weighting,
     /// What happens to a prompt of more than 75 tokens.

@@ -1,5 +1,7 @@
 //! `sdgen generate`: text to image.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::checks;
@@ -88,13 +90,7 @@ impl GenerateArgs {
 
     fn model_name(&self) -> Result<String> {
         let Some(model) = &self.model.model else { return Ok(BUILT_IN_MODEL.into()) };
-        model.to_str().map(Into::into).ok_or_else(|| {
-            let message = format!("the model's path `{}` is not valid UTF-8", model.display());
-            Error::usage(
-                message,
-                "rename the folder, or give a link to it: the path is part of the request, which is text",
-            )
-        })
+        text("model", model)
     }
 
     fn prompt(&self) -> Result<Prompt> {
@@ -105,6 +101,7 @@ impl GenerateArgs {
             negative: args.negative_prompt.clone(),
             negative_2: args.negative_prompt_2.clone(),
             clip_skip: args.clip_skip,
+            embeddings: args.embeddings.iter().map(|path| text("embedding", path)).collect::<Result<_>>()?,
             weighting: args.weighting,
             long_prompt: args.long_prompt,
         })
@@ -123,6 +120,16 @@ impl GenerateArgs {
             rng: args.rng,
         })
     }
+}
+
+/// A path as part of the request.
+fn text(what: &str, path: &Path) -> Result<String> {
+    path.to_str().map(Into::into).ok_or_else(|| {
+        Error::usage(
+            format!("the path of the {what}, `{}`, is not valid UTF-8", path.display()),
+            "rename it, or give a link to it: the path is part of the request, which is text",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -164,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_option_reaches_the_request() {
-        let line = "cat -m dir -n dog --prompt-2 cat2 --negative-prompt-2 dog2 --clip-skip 2 --weighting none \
+        let line = "cat -m dir --embedding word.pt -n dog --prompt-2 cat2 --negative-prompt-2 dog2 --clip-skip 2 --weighting none \
                     --long-prompt truncate --steps 7 -g 4.5 --guidance-rescale 0.7 --scheduler dpm++2m-karras --eta 0.5 \
                     -s 42 --rng philox -W 96 -H 64 --original-size 1024x768 --crop 8,16 -b 3";
         let expected = Request {
@@ -176,6 +183,7 @@ mod tests {
                 negative: Some("dog".into()),
                 negative_2: Some("dog2".into()),
                 clip_skip: Some(2),
+                embeddings: vec!["word.pt".into()],
                 weighting: Weighting::None,
                 long_prompt: LongPrompt::Truncate,
             },

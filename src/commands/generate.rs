@@ -1,5 +1,6 @@
 //! `sdgen generate`: text to image.
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
@@ -9,6 +10,8 @@ use crate::cli::output::OutputArgs;
 use crate::cli::GenerateArgs;
 use crate::image::{Output, OutputOptions};
 use crate::pipeline::{self, Engine, Machine, Plan, Watch};
+use crate::request::Weighting;
+use crate::text::wildcards::Wildcards;
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Result};
 
@@ -37,9 +40,8 @@ pub fn generate(args: &GenerateArgs, ui: &mut Ui) -> Result<()> {
     introduce(&plan, &machine, args, ui);
 
     let mut engine = Engine::new(machine);
-    let mut studio =
-        Studio::new(ui, &output, args.output.metadata, intermediates(&args.output), plan.files.name());
-    let failed = series(&plan, count, &mut engine, &mut studio)?;
+    let mut studio = Studio::new(ui, &output, args.output.metadata, intermediates(&args.output), plan.files.name());
+    let failed = series(&plan, args, &mut engine, &mut studio)?;
     if failed > 0 {
         return Err(Error::Partial { failed: failed * plan.batch(), total: pictures });
     }
@@ -47,15 +49,30 @@ pub fn generate(args: &GenerateArgs, ui: &mut Ui) -> Result<()> {
     Ok(())
 }
 
+/// The plan of a picture of the series: its seed, and the choices that it draws in the prompts.
+fn with_seed(first: &Plan, number: usize, wildcards: Option<&Path>) -> Result<Plan> {
+    let mut plan = first.clone();
+    let seed = first.request.sampling.seed.unwrap_or_default().wrapping_add(number as u64);
+    plan.request.sampling.seed = Some(seed);
+    let prompt = &mut plan.request.prompt;
+    if prompt.weighting == Weighting::A1111 {
+        let mut draw = Wildcards::new(seed, wildcards.map(Path::to_path_buf));
+        prompt.text = draw.resolve(&prompt.text)?;
+        for text in [&mut prompt.text_2, &mut prompt.negative, &mut prompt.negative_2].into_iter().flatten() {
+            *text = draw.resolve(text)?;
+        }
+    }
+    Ok(plan)
+}
+
 /// One picture after the other, each of its own seed. A broken picture does not end the series: its error is told at once, and
 /// the number of failures returned. When there is no other picture, or all are broken, the last error is the result.
-fn series(first: &Plan, count: usize, engine: &mut Engine, studio: &mut Studio<'_>) -> Result<usize> {
+fn series(first: &Plan, args: &GenerateArgs, engine: &mut Engine, studio: &mut Studio<'_>) -> Result<usize> {
     let watch = Watch { every: studio.every() };
+    let count = args.output.count;
     let mut failed = 0;
     for number in 0..count {
-        let mut plan = first.clone();
-        let seed = first.request.sampling.seed.unwrap_or_default();
-        plan.request.sampling.seed = Some(seed.wrapping_add(number as u64));
+        let plan = with_seed(first, number, args.prompt.wildcards.as_deref())?;
         studio.begin(&plan.request);
         match pipeline::run(&plan, engine, watch, studio) {
             Err(e @ Error::BrokenPicture { .. }) => {
@@ -98,7 +115,8 @@ fn dry_run(plan: &Plan) -> Result<String> {
         "schedule": { "timesteps": plan.schedule.timesteps(), "sigmas": plan.schedule.sigmas() },
         "warnings": plan.warnings,
     });
-    serde_json::to_string_pretty(&value).map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))
+    serde_json::to_string_pretty(&value)
+        .map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))
 }
 
 fn join(numbers: &[f64]) -> String {

@@ -19,6 +19,10 @@ const WEIGHT_FILES: &[&str] = &[
     "model.safetensors",
     "model.safetensors.index.json",
     "model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.fp16.bin",
+    "pytorch_model.bin",
+    "pytorch_model.fp16.bin",
 ];
 
 /// A model's folder in the diffusers layout.
@@ -55,7 +59,9 @@ pub fn resolve(model: &str) -> Result<ModelFiles> {
     }
     Err(Error::model(
         format!("no such model: `{model}` is neither a folder nor a built-in model"),
-        format!("give the path of a diffusers folder, or leave `--model` out for the built-in `{BUILT_IN_MODEL}` model"),
+        format!(
+            "give the path of a diffusers folder, or leave `--model` out for the built-in `{BUILT_IN_MODEL}` model"
+        ),
     ))
 }
 
@@ -121,21 +127,21 @@ impl ModelFiles {
     /// [`Error::Model`] when the file is not there or no text; [`Error::Io`] when it cannot be read.
     pub fn text(&self, path: &str) -> Result<String> {
         let bytes = self.read(path)?.ok_or_else(|| self.part_missing(path))?;
-        String::from_utf8(bytes.into_owned()).map_err(|_| {
-            Error::model(format!("`{}` is no text", self.label(path)), "fetch the model's folder again")
-        })
+        String::from_utf8(bytes.into_owned())
+            .map_err(|_| Error::model(format!("`{}` is no text", self.label(path)), "fetch the model's folder again"))
     }
 
-    /// A config file as `read` understands it; what it says against the file gets the file's name.
+    /// A component's `config.json`, read by `parse`.
     ///
     /// # Errors
-    /// As [`Self::text`], and whatever `read` ends with.
-    pub fn config<T, E: Into<Error>>(&self, path: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Result<T> {
-        read(&self.text(path)?).map_err(|e| match e.into() {
+    /// As [`Self::text`]; what `parse` refuses is told with the file.
+    pub fn config<T>(&self, component: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+        let path = format!("{component}/config.json");
+        parse(&self.text(&path)?).map_err(|e| match e {
             Error::Model { message, hint } => {
-                Error::Model { message: format!("`{}`: {message}", self.label(path)), hint }
+                Error::Model { message: format!("`{}`: {message}", self.label(&path)), hint }
             }
-            other => other,
+            e => e,
         })
     }
 
@@ -157,7 +163,7 @@ impl ModelFiles {
                 let folder = folder.join(component);
                 match WEIGHT_FILES.iter().map(|file| folder.join(file)).find(|file| file.exists()) {
                     Some(file) => Ok(weights::open(&file)?),
-                    None => Err(self.no_weights(&folder, component)),
+                    None => Err(self.part_missing(&format!("{component}/{}", usual_name(component)))),
                 }
             }
         }
@@ -186,19 +192,17 @@ impl ModelFiles {
             "fetch the model's folder again, whole",
         )
     }
-
-    fn no_weights(&self, folder: &Path, component: &str) -> Error {
-        let pickled = ["diffusion_pytorch_model.bin", "pytorch_model.bin"].iter().find(|f| folder.join(f).exists());
-        match pickled {
-            Some(file) => Error::model(
-                format!("`{}` has its weights as a pickle ({file}), which this version does not read", folder.display()),
-                "fetch the model's .safetensors files",
-            ),
-            None => self.part_missing(&format!("{component}/{}", WEIGHT_FILES[if component.contains("text") { 3 } else { 0 }])),
-        }
-    }
 }
 
 fn built_in_file(path: &str) -> Option<&'static [u8]> {
     built_in::FILES.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
+}
+
+/// What a component's weights are called in most models.
+fn usual_name(component: &str) -> &'static str {
+    if component.starts_with("text_encoder") {
+        "model.safetensors"
+    } else {
+        "diffusion_pytorch_model.safetensors"
+    }
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metadata::Provenance;
+use super::metadata::{model_label, Provenance};
 use super::png::TextChunk;
 use crate::request::{Request, SCHEMA};
 use crate::{Error, Result};
@@ -56,13 +56,18 @@ impl SdgenChunk {
     /// The keyword in the PNG.
     pub const KEYWORD: &'static str = "sdgen";
 
-    /// The chunk of a picture. The request's model becomes the provenance's name, so that no path is stored.
+    /// The chunk of a picture. The request's model becomes the provenance's name, and embeddings are named by their last part,
+    /// so that no path is stored.
     #[must_use]
     pub fn new(request: &Request, batch_index: usize, provenance: &Provenance) -> Self {
         let model = ModelFacts { name: provenance.model_name.clone(), files: provenance.model_files.clone() };
+        let mut request = Request { model: provenance.model_name.clone(), ..request.clone() };
+        for embedding in &mut request.prompt.embeddings {
+            *embedding = model_label(embedding);
+        }
         SdgenChunk {
             schema: SCHEMA,
-            request: Request { model: provenance.model_name.clone(), ..request.clone() },
+            request,
             batch_index,
             made_with: MadeWith {
                 version: provenance.version.clone(),

@@ -1,5 +1,6 @@
 //! Model hashes as A1111 and CivitAI write them.
 
+use std::fmt::Write;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -35,7 +36,12 @@ pub fn sha256(mut from: impl Read) -> std::io::Result<String> {
             Err(e) => return Err(e),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut hex = String::new();
+    for byte in hasher.finalize() {
+        // Writing into a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    Ok(hex)
 }
 
 /// A1111's model hash: the first 10 digits of the SHA-256 of the checkpoint; of a folder, of its UNet's weights.

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use serde::Deserialize;
 
-use super::config::{check_layers, contradictory, parse, unsupported};
+use super::config::{contradictory, parse, unsupported};
 use crate::nn::{causal_mask, Activation, Embedding, LayerNorm, Linear, MultiHeadAttention, Params};
 
 const WHAT: &str = "text encoder";
@@ -59,7 +59,6 @@ impl ClipTextConfig {
     pub fn from_json(json: &str) -> crate::Result<Self> {
         let config: Self = parse(WHAT, json)?;
         config.activation()?;
-        check_layers(WHAT, "num_hidden_layers", config.num_hidden_layers)?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
         if heads == 0 || !width.is_multiple_of(heads) {
             return Err(contradictory(WHAT, format!("a width of {width} with {heads} heads")));

@@ -4,8 +4,14 @@ use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{Error, Result};
+
+/// Far above the widths, vocabularies and counts of real models.
+const LARGEST_SIZE: u64 = 1 << 20;
+/// Far above the depths of real models.
+const MOST_LAYERS: u64 = 1000;
 
 /// A value for all blocks, or one for each.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -28,25 +34,29 @@ impl<T: Clone> OneOrMany<T> {
 }
 
 /// Reads the config of `what` ("UNet") from the text of its `config.json`.
+///
+/// Sizes that no model has are refused here, before anything is built from them.
 pub(crate) fn parse<T: DeserializeOwned>(what: &str, json: &str) -> Result<T> {
-    // An object first: of a list, serde would take the fields one after the other.
-    let object = serde_json::from_str::<serde_json::Map<_, _>>(json);
-    object.and_then(|fields| serde_json::from_value(fields.into())).map_err(|e| {
+    let damaged = |e: serde_json::Error| {
         Error::model(format!("the config of the {what} is damaged: {e}"), "fetch the model's config.json again")
-    })
+    };
+    // An object first: of a list, serde would take the fields one after the other.
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(json).map_err(damaged)?;
+    for (field, value) in &fields {
+        let most = if field.contains("layers") { MOST_LAYERS } else { LARGEST_SIZE };
+        if numbers(value).any(|n| n > most) {
+            return Err(contradictory(what, format!("`{field}` = {value}")));
+        }
+    }
+    serde_json::from_value(fields.into()).map_err(damaged)
 }
 
-/// The most layers one behind the other that a config may ask for; the deepest published models have a few dozen. Without a
-/// limit, one number in a file would fill the memory before the first missing tensor is noticed.
-const MOST_LAYERS: usize = 1000;
-
-/// Refuses a number of layers that no model has.
-pub(crate) fn check_layers(what: &str, field: &str, layers: usize) -> Result<()> {
-    if layers <= MOST_LAYERS {
-        return Ok(());
+/// The whole numbers in a field: itself, or those of its lists.
+fn numbers(value: &Value) -> Box<dyn Iterator<Item = u64> + '_> {
+    match value {
+        Value::Array(values) => Box::new(values.iter().flat_map(numbers)),
+        value => Box::new(value.as_u64().into_iter()),
     }
-    let message = format!("the config of the {what} asks for `{field}` = {layers}; no model has more than {MOST_LAYERS}");
-    Err(Error::model(message, "fetch the model's config.json again"))
 }
 
 /// The error for a field whose value the network does not know.

@@ -42,7 +42,7 @@ impl Embedding {
 /// f32 on `device`, sines first, or cosines first with `flip_sin_to_cos`. An odd width ends with a zero.
 ///
 /// Frequencies and angles are rounded to f32 where the reference rounds them: at timestep 999 an angle's last bit is 6e-5, so
-/// more exact angles would be further away from what the networks were trained on.
+/// exact angles would give other values than those the networks were trained on.
 ///
 /// # Errors
 /// When the tensor library fails.

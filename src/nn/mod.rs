@@ -14,6 +14,8 @@ mod norm_cpu;
 mod params;
 mod precision;
 mod resample;
+#[cfg(test)]
+mod tests;
 
 pub use activation::{geglu, Activation};
 pub use attention::{causal_mask, scaled_dot_product_attention, MultiHeadAttention};

@@ -27,6 +27,10 @@ pub trait ParamSource: Send + Sync {
 /// Tensors that files carry though no network computes with them: constants, and what only training needs.
 const HARMLESS_SURPLUS: [&str; 3] = ["position_ids", "logit_scale", "num_batches_tracked"];
 
+/// Elements of the largest tensor of zeros that stands in for one that is missing. No real tensor has as many: what is larger is
+/// a size that a damaged config made up, and building ends there.
+const LARGEST_STAND_IN: usize = 1 << 28;
+
 /// A path into a [`ParamSource`], cheap to clone.
 ///
 /// A missing or wrongly shaped tensor does not end loading: zeros stand in for it, and [`Params::finish`] reports all of them
@@ -76,6 +80,9 @@ impl Params {
         let dtype = self.precision().activation_dtype(self.device());
         match self.read(&shape, &self.full_name(name)) {
             Some(tensor) => tensor.to_dtype(dtype)?.to_device(self.device()),
+            None if shape.elem_count() > LARGEST_STAND_IN => {
+                candle_core::bail!("{shape:?} is no size for a tensor that is not there")
+            }
             None => Tensor::zeros(shape, dtype, self.device()),
         }
     }

@@ -37,17 +37,8 @@ pub struct Encoding {
 ///
 /// # Errors
 /// [`crate::Error::Usage`] when a prompt asks for what the model does not have, such as a clip skip beyond its layers.
-pub fn encode(
-    plan: &Plan,
-    model: &Model,
-    cache: &mut Encodings,
-    events: &mut dyn Events,
-) -> Result<Encoding> {
-    let key = Key {
-        prompt: plan.request.prompt.clone(),
-        steps: plan.request.sampling.steps,
-        guided: plan.guided(),
-    };
+pub fn encode(plan: &Plan, model: &Model, cache: &mut Encodings, events: &mut dyn Events) -> Result<Encoding> {
+    let key = Key { prompt: plan.request.prompt.clone(), steps: plan.request.sampling.steps, guided: plan.guided() };
     if let Some((_, encoding)) = cache.last.as_ref().filter(|(last, _)| *last == key) {
         return Ok(encoding.clone());
     }

@@ -77,10 +77,10 @@ impl Family {
                 "this version runs Stable Diffusion 1.x, 2.x and SDXL",
             ));
         }
-        let unet = files.config("unet/config.json", UNetConfig::from_json)?;
+        let unet = files.config("unet", UNetConfig::from_json)?;
         let family = Family {
-            vae: files.config("vae/config.json", VaeConfig::from_json)?,
-            scheduler: files.config("scheduler/scheduler_config.json", SchedulerConfig::parse)?,
+            vae: files.config("vae", VaeConfig::from_json)?,
+            scheduler: SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?,
             two_encoders: files.read("text_encoder_2/config.json")?.is_some(),
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
             unet,
@@ -116,7 +116,18 @@ impl Family {
     /// # Errors
     /// When the tensor library fails.
     pub fn to_decoder(&self, latents: &Tensor) -> Result<Tensor> {
-        Ok(latents.affine(1.0 / self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0))?)
+        let (scale, shift) = (1.0 / self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0));
+        match (&self.vae.latents_mean, &self.vae.latents_std) {
+            // Some fine-tunes of SDXL normalise each channel by itself.
+            (Some(mean), Some(std)) => {
+                let each = |values: &[f64]| {
+                    let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+                    Tensor::new(values, latents.device())?.reshape((1, (), 1, 1))
+                };
+                Ok(latents.broadcast_mul(&each(std)?)?.affine(scale, 0.0)?.broadcast_add(&each(mean)?)?)
+            }
+            _ => Ok(latents.affine(scale, shift)?),
+        }
     }
 
     /// What is taken where the request says nothing. Turbo models are told by their scheduler: trailing timesteps, a plain or

@@ -49,10 +49,9 @@ impl Machine {
     pub fn new(options: ComputeOptions) -> Result<Self> {
         if let Some(threads) = options.threads {
             // Fails only when the pool already runs, which keeps its number of threads.
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build_global()
-                .map_err(|e| Error::usage(format!("cannot start {threads} threads: {e}"), "give a smaller `--threads`"))?;
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| {
+                Error::usage(format!("cannot start {threads} threads: {e}"), "give a smaller `--threads`")
+            })?;
         }
         let (device, device_name) = open(options.device)?;
         let precision = options.precision.unwrap_or(match device {

@@ -1,9 +1,11 @@
 //! [`Model`]: the networks of a pipeline with their weights, and [`Engine`], which keeps them from one picture to the next.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::hub::ModelFiles;
+use crate::image::model_label;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::unet::UNet2DConditionModel;
 use crate::models::vae::AutoencoderKl;
@@ -11,6 +13,7 @@ use crate::nn::{ParamSource, Params, Precision};
 use crate::pipeline::encode::Encodings;
 use crate::pipeline::provenance::HashTask;
 use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan};
+use crate::text::inversion::Inversion;
 use crate::text::{ClipTokenizer, Padding, TextEncoder, TextStack, TokenizerFiles};
 use crate::{Error, Result};
 
@@ -30,11 +33,15 @@ pub struct Model {
     vae_source: Arc<dyn ParamSource>,
 }
 
+/// What decides a [`Model`]: the request's model and embeddings.
+type Key = (String, Vec<String>);
+
 /// A machine and what is loaded on it.
 pub struct Engine {
     /// What the work runs on.
     pub machine: Machine,
-    loaded: Option<(String, Model)>,
+    /// The model, and which one with which embeddings it is.
+    loaded: Option<(Key, Model)>,
     pub(super) encodings: Encodings,
 }
 
@@ -50,14 +57,22 @@ impl Engine {
     /// # Errors
     /// As [`Model::load`].
     pub(super) fn load(&mut self, plan: &Plan, events: &mut dyn Events) -> Result<()> {
-        if self.loaded.as_ref().is_some_and(|(name, _)| *name == plan.request.model) {
+        let request = &plan.request;
+        let key = (request.model.clone(), request.prompt.embeddings.clone());
+        if self.loaded.as_ref().is_some_and(|(loaded, _)| *loaded == key) {
             return Ok(());
         }
         // Dropped first: two models need not fit into memory.
         self.loaded = None;
         self.encodings = Encodings::default();
-        let model = Model::load(&plan.files, &plan.family, &self.machine, events)?;
-        self.loaded = Some((plan.request.model.clone(), model));
+        let mut model = Model::load(&plan.files, &plan.family, &self.machine, events)?;
+        for path in &request.prompt.embeddings {
+            let inversion = Inversion::open(Path::new(path))?;
+            model.text.add_inversion(&inversion)?;
+            let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+            events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
+        }
+        self.loaded = Some((key, model));
         Ok(())
     }
 
@@ -94,8 +109,7 @@ impl Model {
             TextStack::sd(first)
         };
         let params = params(files, "unet", machine)?;
-        let unet = UNet2DConditionModel::new(&family.unet, &params)?;
-        finish(&params, events)?;
+        let unet = finish(UNet2DConditionModel::new(&family.unet, &params), &params, events)?;
         progress(events)?;
         let vae_source = files.weights("vae")?;
         let vae = vae(&vae_source, family, machine, vae_precision(family, machine), events)?;
@@ -132,18 +146,15 @@ fn vae(
     events: &mut dyn Events,
 ) -> Result<AutoencoderKl> {
     let params = Params::new(source.clone(), precision, &machine.device);
-    let vae = AutoencoderKl::new(&family.vae, &params)?;
-    finish(&params, events)?;
-    Ok(vae)
+    finish(AutoencoderKl::new(&family.vae, &params).map_err(Error::from), &params, events)
 }
 
 fn text_encoder(files: &ModelFiles, suffix: &str, machine: &Machine, events: &mut dyn Events) -> Result<TextEncoder> {
     let component = format!("text_encoder{suffix}");
-    let config = files.config(&format!("{component}/config.json"), ClipTextConfig::from_json)?;
+    let config = files.config(&component, ClipTextConfig::from_json)?;
     let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), &config, events)?;
     let params = params(files, &component, machine)?;
-    let model = ClipTextModel::new(&config, &params)?;
-    finish(&params, events)?;
+    let model = finish(ClipTextModel::new(&config, &params), &params, events)?;
     TextEncoder::new(tokenizer, model, &machine.device)
 }
 
@@ -178,14 +189,17 @@ fn params(files: &ModelFiles, component: &str, machine: &Machine) -> Result<Para
     Ok(Params::new(files.weights(component)?, machine.precision, &machine.device))
 }
 
-/// Reports what the weights lack (an error) and what they hold beyond the model (a warning).
-fn finish(params: &Params, events: &mut dyn Events) -> Result<()> {
+/// A built model, with a report of what its weights lack (an error, which goes before one of the building: it is the cause)
+/// and what they hold beyond the model (a warning).
+fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Result<T> {
     let surplus = params.finish()?;
     if surplus.is_empty() {
-        return Ok(());
+        return built;
     }
     let named = surplus.iter().take(SURPLUS_NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let more = surplus.len().saturating_sub(SURPLUS_NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    events.on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))
+    events
+        .on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))?;
+    built
 }

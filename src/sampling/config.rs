@@ -19,9 +19,7 @@ pub struct SchedulerConfig {
 
 /// Classes whose models work with other samplers as well.
 const REPLACEABLE: &[&str] = &[
-    "CogVideoXDDIMScheduler",
     "DEISMultistepScheduler",
-    "DPMSolverSDEScheduler",
     "KDPM2AncestralDiscreteScheduler",
     "KDPM2DiscreteScheduler",
     "IPNDMScheduler",
@@ -79,9 +77,9 @@ impl SchedulerConfig {
             ("LMSDiscreteScheduler", _) => Ok(Sampler::Lms),
             ("LCMScheduler", _) => Ok(Sampler::Lcm),
             ("DPMSolverMultistepScheduler" | "DPMSolverSinglestepScheduler", algorithm) => {
-                Err(self.unknown(format!("{} ({algorithm})", self.class), true))
+                Err(Self::unknown(format!("{} ({algorithm})", self.class), true))
             }
-            (class, _) => Err(self.unknown(class.into(), self.is_replaceable())),
+            (class, _) => Err(Self::unknown(class.into(), self.is_replaceable())),
         }
     }
 
@@ -117,7 +115,7 @@ impl SchedulerConfig {
         sigmas: Option<SigmaSpacing>,
     ) -> Result<(Settings, Vec<String>), ScheduleError> {
         if self.sampler().is_err() && !self.is_replaceable() {
-            return Err(self.unknown(self.class.clone(), false));
+            return Err(Self::unknown(self.class.clone(), false));
         }
         Settings::resolve(self, sampler, sigmas)
     }
@@ -127,7 +125,7 @@ impl SchedulerConfig {
             || REPLACEABLE.contains(&self.class.as_str())
     }
 
-    fn unknown(&self, class: String, replaceable: bool) -> ScheduleError {
+    fn unknown(class: String, replaceable: bool) -> ScheduleError {
         ScheduleError::UnknownClass { class, replaceable }
     }
 

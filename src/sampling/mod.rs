@@ -10,6 +10,7 @@ mod labels;
 mod names;
 mod noise;
 mod prediction;
+mod resolve;
 mod run;
 mod samplers;
 mod schedule;

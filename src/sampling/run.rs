@@ -92,7 +92,7 @@ impl Run<'_, '_> {
         let (timestep, step) = (schedule.timestep(call), schedule.step_of(call));
         let output = if schedule.scales_input() {
             let spread = (schedule.sigma(call).powi(2) + 1.0).sqrt();
-            self.denoiser.predict(&(latents / spread)?, timestep, step)?
+            self.denoiser.predict(&divide(latents, spread)?, timestep, step)?
         } else {
             self.denoiser.predict(latents, timestep, step)?
         };
@@ -154,4 +154,10 @@ pub(super) fn weighted_sum(terms: &[(f64, &Tensor)]) -> Result<Tensor> {
         sum = (sum + (*tensor * *factor)?)?;
     }
     Ok(sum)
+}
+
+/// A true division: the tensor library's own multiplies by the rounded reciprocal, which at a sigma of 4096 is seen.
+pub(super) fn divide(tensor: &Tensor, divisor: f64) -> Result<Tensor> {
+    let divisor = Tensor::new(divisor as f32, tensor.device())?;
+    Ok(tensor.broadcast_div(&divisor)?)
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::pickle::PickleError;
+
 /// A weight file that is damaged, incomplete, or does not fit its config.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -106,6 +108,14 @@ pub enum WeightsError {
         /// What was found.
         reason: String,
     },
+    /// A PyTorch checkpoint that is damaged, or more than tensors.
+    #[error("cannot load the PyTorch checkpoint `{file}`: {source}")]
+    Pickle {
+        /// The file.
+        file: String,
+        /// What was found.
+        source: PickleError,
+    },
     /// The tensors do not fit the model that its config describes.
     #[error("{0}")]
     Mismatch(Box<Mismatch>),
@@ -176,6 +186,7 @@ impl WeightsError {
             WeightsError::BadHeader { .. } | WeightsError::BadTensor { .. } | WeightsError::BadIndex { .. } => {
                 "fetch the file again; if it stays, whoever made it has to repair it"
             }
+            WeightsError::Pickle { source, .. } => source.hint(),
             WeightsError::UnsupportedDtype { .. } => "take a variant of the model in f16, bf16 or f32",
             WeightsError::Mismatch(_) => {
                 "weights and config.json belong to different models, or one of them was changed: fetch both again"

@@ -1,13 +1,13 @@
 //! Safetensors files, mapped into memory, and the same format in static bytes.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 use candle_core::{DType, Device, Shape, Tensor};
 use half::f16;
 
 use super::header::{self, Entry, Stored};
+use super::map::map;
 use super::WeightsError;
 use crate::nn::ParamSource;
 
@@ -38,23 +38,7 @@ impl Safetensors {
     /// # Errors
     /// When the file cannot be read or is no complete safetensors file.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let io = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => WeightsError::NotFound(path.into()),
-            _ => WeightsError::Io { path: path.into(), source },
-        };
-        let metadata = std::fs::metadata(path).map_err(io)?;
-        if metadata.is_dir() {
-            return Err(WeightsError::IsFolder(path.into()));
-        }
-        if metadata.len() == 0 {
-            return Err(WeightsError::Empty(path.display().to_string()));
-        }
-        let file = File::open(path).map_err(io)?;
-        // SAFETY: the map is read-only and lives as long as this value. Another program that writes to the file or shortens
-        // it meanwhile changes or removes the values under us; every program that maps its weights accepts that.
-        #[expect(unsafe_code, reason = "the one way to map a file")]
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-        Self::new(path.display().to_string(), Bytes::Mapped(map))
+        Self::new(path.display().to_string(), Bytes::Mapped(map(path)?))
     }
 
     /// Tensors in memory, for weights that are part of the binary; messages call them `label`.

@@ -99,7 +99,7 @@ fn other_files_are_known_by_their_first_bytes() {
     assert_says(pointer.as_bytes(), &["Git LFS pointer", "3438167540 bytes"]);
     assert_says(b"\n<!DOCTYPE html><html><body>Sign in</body></html>", &["web page"]);
     assert_says(b"<html lang=\"en\"><head></head>", &["web page"]);
-    assert_says(b"PK\x03\x04archive/data.pkl", &["PyTorch checkpoint", "does not read"]);
+    assert_says(b"PK\x03\x04archive/data.pkl", &["PyTorch checkpoint", "damaged or cut off"]);
     assert_says(b"\x80\x02}q\x00.", &["PyTorch checkpoint"]);
     assert_says(b"GGUF\x03\x00\x00\x00\x00\x00\x00\x00", &["GGUF"]);
     assert_says(b"\x89PNG\r\n\x1a\n\x00\x00", &["picture"]);

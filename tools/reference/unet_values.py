@@ -5,6 +5,7 @@ Computes with diffusers, and writes to tests/fixtures:
 
 - `unet_blocks.safetensors`: for the tiny SDXL, the output of each block (hooks on the modules) for one input; for the tiny
   SD 1.5, outputs for a latent whose sides cannot be halved evenly, and with ControlNet residuals added.
+- in the same file `timesteps.*`: embeddings of timesteps.
 - `models/unet-rare/`: a UNet of random weights whose config uses what the published models do not, or only a few of them do
   (guidance embedding, uneven transformer depths, another width a block, no attention in the middle), and in
   `unet_blocks.safetensors` its input and output.
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.embeddings import get_timestep_embedding
 from safetensors.torch import save_file
 
 FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "fixtures"
@@ -109,11 +111,19 @@ def rare(values):
     return values
 
 
+def timesteps(values):
+    """The embedding of SD's width, and an odd one with the other settings."""
+    t = torch.tensor([999.0, 981.0, 500.5, 1.0, 0.0])
+    values["timesteps.320"] = get_timestep_embedding(t, 320, flip_sin_to_cos=True, downscale_freq_shift=0)
+    values["timesteps.7"] = get_timestep_embedding(t, 7, flip_sin_to_cos=False, downscale_freq_shift=1)
+    return values
+
+
 @torch.no_grad()
 def main():
     torch.set_num_threads(1)
     values = {}
-    for step in (sdxl_blocks, sd15_sizes_and_residuals, rare):
+    for step in (sdxl_blocks, sd15_sizes_and_residuals, rare, timesteps):
         values = step(values)
     path = FIXTURES / "unet_blocks.safetensors"
     save_file({name: value.detach().contiguous().clone() for name, value in values.items()}, path)

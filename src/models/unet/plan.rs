@@ -1,7 +1,7 @@
 //! From a config to what each block consists of. All contradictions of a config come out here, before weights are touched.
 
 use super::config::{Depths, UNetConfig, CROSS_ATTN_DOWN, CROSS_ATTN_MID, CROSS_ATTN_UP, DOWN, MID, UP, WHAT};
-use crate::models::config::{check_layers, contradictory, unsupported, OneOrMany};
+use crate::models::config::{contradictory, unsupported, OneOrMany};
 use crate::Result;
 
 /// What the blocks of a UNet consist of.
@@ -120,7 +120,7 @@ fn mid_plan(kind: &str, facts: &Facts) -> Result<BlockPlan> {
         CROSS_ATTN_MID => {
             let depth = match &facts.depths[last] {
                 OneOrMany::Many(depths) => OneOrMany::Many(depths.iter().take(1).copied().collect()),
-                depth => depth.clone(),
+                depth @ OneOrMany::One(_) => depth.clone(),
             };
             (2, Some(facts.attention(last, &depth, 1)?))
         }
@@ -160,10 +160,8 @@ impl Facts {
             Depths::PerBlock(depths) if depths.len() == count => depths.clone(),
             Depths::PerBlock(_) => return Err(wrong_length("transformer_layers_per_block")),
         };
-        let layers = expand(&config.layers_per_block, "layers_per_block")?;
-        layers.iter().try_for_each(|layers| check_layers(WHAT, "layers_per_block", *layers))?;
         Ok(Facts {
-            layers,
+            layers: expand(&config.layers_per_block, "layers_per_block")?,
             heads: expand(&config.attention_head_dim, "attention_head_dim")?,
             context_widths: expand(&config.cross_attention_dim, "cross_attention_dim")?,
             depths,
@@ -179,7 +177,6 @@ impl Facts {
         let depths = depth.expand(layers);
         let reason = "`transformer_layers_per_block` is not one value for each layer";
         let depths = depths.ok_or_else(|| contradictory(WHAT, reason))?;
-        depths.iter().try_for_each(|depth| check_layers(WHAT, "transformer_layers_per_block", *depth))?;
         Ok(AttentionPlan { heads, context_width: self.context_widths[block], depths })
     }
 }

@@ -30,7 +30,13 @@ impl Transformer2d {
         config: &TransformerConfig,
         params: &Params,
     ) -> Result<Self> {
-        let projection = |name| if config.use_linear_projection { Linear::new(channels, channels, &params.pp(name)) } else { Linear::from_pointwise_conv(channels, channels, &params.pp(name)) };
+        let projection = |name| {
+            if config.use_linear_projection {
+                Linear::new(channels, channels, &params.pp(name))
+            } else {
+                Linear::from_pointwise_conv(channels, channels, &params.pp(name))
+            }
+        };
         let blocks = params.pp("transformer_blocks");
         let block = |i| TransformerBlock::new(channels, heads, context_width, config.upcast_attention, &blocks.pp(i));
         Ok(Transformer2d {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::models::config::{check_layers, contradictory, parse, unsupported};
+use crate::models::config::{contradictory, parse, unsupported};
 use crate::Result;
 
 const WHAT: &str = "VAE";
@@ -101,7 +101,6 @@ impl VaeConfig {
         if !config.scaling_factor.is_normal() {
             return Err(contradictory(WHAT, format!("a `scaling_factor` of {}", config.scaling_factor)));
         }
-        check_layers(WHAT, "layers_per_block", config.layers_per_block)?;
         let groups = config.norm_num_groups;
         if let Some(odd) =
             config.block_out_channels.iter().find(|c| **c == 0 || groups == 0 || !c.is_multiple_of(groups))

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::sampling::run::{weighted_sum, Run};
+use crate::sampling::run::{divide, weighted_sum, Run};
 use crate::Result;
 
 pub(in crate::sampling) fn sample(run: &mut Run<'_, '_>, mut latents: Tensor) -> Result<Tensor> {
@@ -11,7 +11,7 @@ pub(in crate::sampling) fn sample(run: &mut Run<'_, '_>, mut latents: Tensor) ->
         let (sigma, next) = (schedule.sigma(call), schedule.sigma(call + 1));
         let output = run.predict(&latents, call)?;
         let denoised = run.denoise_unscaled(&output, &latents, sigma)?;
-        let derivative = ((&latents - &denoised)? / sigma)?;
+        let derivative = divide(&(&latents - &denoised)?, sigma)?;
         latents = weighted_sum(&[(1.0, &latents), (next - sigma, &derivative)])?;
         latents = run.finish(call, latents, &denoised)?;
     }

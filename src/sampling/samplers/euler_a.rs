@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use crate::sampling::run::{weighted_sum, Run};
+use crate::sampling::run::{divide, weighted_sum, Run};
 use crate::Result;
 
 pub(in crate::sampling) fn sample(run: &mut Run<'_, '_>, mut latents: Tensor) -> Result<Tensor> {
@@ -14,7 +14,7 @@ pub(in crate::sampling) fn sample(run: &mut Run<'_, '_>, mut latents: Tensor) ->
         let down = (next * next - up * up).max(0.0).sqrt();
         let output = run.predict(&latents, call)?;
         let denoised = run.denoise_unscaled(&output, &latents, sigma)?;
-        let derivative = ((&latents - &denoised)? / sigma)?;
+        let derivative = divide(&(&latents - &denoised)?, sigma)?;
         let noise = run.draw(&latents)?;
         latents = weighted_sum(&[(1.0, &latents), (down - sigma, &derivative), (up, &noise)])?;
         latents = run.finish(call, latents, &denoised)?;

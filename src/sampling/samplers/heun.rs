@@ -4,7 +4,7 @@
 
 use candle_core::Tensor;
 
-use crate::sampling::run::{weighted_sum, Run};
+use crate::sampling::run::{divide, weighted_sum, Run};
 use crate::Result;
 
 pub(in crate::sampling) fn sample(run: &mut Run<'_, '_>, mut latents: Tensor) -> Result<Tensor> {
@@ -15,7 +15,7 @@ pub(in crate::sampling) fn sample(run: &mut Run<'_, '_>, mut latents: Tensor) ->
         let sigma = schedule.sigma(call);
         let output = run.predict(&latents, call)?;
         let denoised = run.denoise_unscaled(&output, &latents, sigma)?;
-        let slope = ((&latents - &denoised)? / sigma)?;
+        let slope = divide(&(&latents - &denoised)?, sigma)?;
         latents = match start.take() {
             None => {
                 let ahead = weighted_sum(&[(1.0, &latents), (schedule.sigma(call + 1) - sigma, &slope)])?;

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::sampling::run::{weighted_sum, Run};
+use crate::sampling::run::{divide, weighted_sum, Run};
 use crate::sampling::schedule::Schedule;
 use crate::Result;
 
@@ -16,7 +16,7 @@ pub(in crate::sampling) fn sample(run: &mut Run<'_, '_>, mut latents: Tensor) ->
         let sigma = schedule.sigma(call);
         let output = run.predict(&latents, call)?;
         let denoised = run.denoise_unscaled(&output, &latents, sigma)?;
-        slopes.insert(0, ((&latents - &denoised)? / sigma)?);
+        slopes.insert(0, divide(&(&latents - &denoised)?, sigma)?);
         slopes.truncate(ORDER);
         // The order counts the steps of the whole schedule, so a run that begins later has fewer slopes than coefficients at
         // first; the reference leaves the surplus coefficients out.

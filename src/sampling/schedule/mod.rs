@@ -69,6 +69,13 @@ impl Schedule {
         // The samplers that divide by the signal's share even at the first step.
         let keep_signal = !matches!(sampler, Sampler::Ddim | Sampler::Ddpm | Sampler::Lcm);
         let table = ModelTable::new(&settings.betas, settings.train_timesteps, settings.zero_terminal_snr, keep_signal);
+        let possible = |alpha: &f64| *alpha > 0.0 && *alpha <= 1.0 || *alpha == 0.0 && settings.zero_terminal_snr;
+        if !table.alphas_cumprod.iter().all(possible) {
+            return Err(config.bad("beta_end", "betas between 0 and 1"));
+        }
+        if table.timesteps_above(settings.lambda_min) < 2 {
+            return Err(config.bad("lambda_min_clipped", "a smaller number"));
+        }
         let Levels { steps, timesteps, sigmas } = Levels::new(sampler, &settings, &table, steps);
         if timesteps.iter().any(|t| *t >= settings.train_timesteps as f64) {
             return Err(config.bad("steps_offset", "a smaller number"));

@@ -6,10 +6,11 @@ use super::*;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::testing::{max_difference, Expected};
 use crate::nn::{Params, Precision};
-use crate::text::ClipTokenizer;
+use crate::text::{ClipTokenizer, Inversion};
 use crate::weights;
 
-/// Measured: 3.4e-6 at most. A weight ignored moves states by 0.3 at least, a mean not restored by 2e-2, a layer by 1.
+/// Measured: 3.4e-6 at most. A weight ignored moves states by 0.7 at least, a layer by 1.6, a mean not restored by 4e-3, one
+/// restored text by text by 2e-3.
 const BOUND: f32 = 1e-5;
 
 fn fixtures() -> PathBuf {
@@ -214,4 +215,56 @@ fn a_tokenizer_of_another_model_is_refused() {
     };
     let error = encoder_of(ClipTokenizer::embedded(crate::text::Padding::End).unwrap()).unwrap_err();
     assert_eq!(error.exit_code(), 3);
+}
+
+fn inversion(name: &str) -> Inversion {
+    Inversion::open(&fixtures().join("embeddings").join(name)).unwrap()
+}
+
+#[test]
+fn all_layouts_of_an_embedding_give_the_same_states() {
+    let states = |name: &str, prompt: &str| {
+        let mut stack = sd("sd15");
+        stack.add_inversion(&inversion(name)).unwrap();
+        hidden(&encode(&stack, prompt)).clone()
+    };
+    let expected = states("a1111.safetensors", "a photo of a1111, red");
+    assert!(max_difference(&expected, hidden(&encode(&sd("sd15"), "a photo of a1111, red"))) > 1e-2);
+    check("a1111.pt", &states("a1111.pt", "a photo of A1111, red"), &expected);
+    check("older.pt", &states("older.pt", "a photo of older, red"), &expected);
+
+    let expected = states("learned_embeds.safetensors", "a <cat-toy> apple");
+    check("bin", &states("learned_embeds.bin", "a <cat-toy> apple"), &expected);
+    check("by the file's name", &states("learned_embeds.bin", "a learned_embeds apple"), &expected);
+    assert_eq!(inversion("learned_embeds.bin").words(), ["learned_embeds", "<cat-toy>"]);
+    assert_eq!(inversion("a1111.pt").words(), ["a1111"]);
+}
+
+#[test]
+fn an_embedding_of_sdxl_goes_to_both_encoders() {
+    let mut stack = sdxl();
+    let plain = encode(&stack, "a sdxl apple");
+    stack.add_inversion(&inversion("sdxl.safetensors")).unwrap();
+    let changed = encode(&stack, "a sdxl apple");
+    for (start, width) in [(0, 40), (40, 48)] {
+        let part = |encoded: &Encoded| hidden(encoded).narrow(2, start, width).unwrap();
+        assert!(max_difference(&part(&plain), &part(&changed)) > 1e-2);
+    }
+}
+
+#[test]
+fn embeddings_of_other_widths_are_refused_with_both() {
+    let error = |stack: &mut TextStack, name: &str| stack.add_inversion(&inversion(name)).unwrap_err().to_string();
+    let widths = "is of width 48, the model's text encoders of width 40 and 48";
+    assert!(error(&mut sdxl(), "a1111.pt").ends_with(widths));
+    let widths = "is of width 40 and 48, the model's text encoder of width 48";
+    assert!(error(&mut sd("sd15"), "sdxl.safetensors").ends_with(widths));
+}
+
+#[test]
+fn other_files_are_no_embeddings() {
+    let error = |name: &str| Inversion::open(&fixtures().join(name)).unwrap_err().to_string();
+    assert!(error("text_encoders.safetensors").contains("is no textual inversion: it holds"));
+    assert!(error("pickle/harmful.pt").contains("`harmful.run_me`"));
+    assert!(error("embeddings/none.pt").contains("there is no file"));
 }

@@ -40,14 +40,15 @@ pub(crate) fn parse<T: DeserializeOwned>(what: &str, json: &str) -> Result<T> {
     let damaged = |e: serde_json::Error| {
         Error::model(format!("the config of the {what} is damaged: {e}"), "fetch the model's config.json again")
     };
-    let value: Value = serde_json::from_str(json).map_err(damaged)?;
-    for (field, value) in value.as_object().into_iter().flatten() {
+    // An object first: of a list, serde would take the fields one after the other.
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(json).map_err(damaged)?;
+    for (field, value) in &fields {
         let most = if field.contains("layers") { MOST_LAYERS } else { LARGEST_SIZE };
         if numbers(value).any(|n| n > most) {
             return Err(contradictory(what, format!("`{field}` = {value}")));
         }
     }
-    serde_json::from_value(value).map_err(damaged)
+    serde_json::from_value(fields.into()).map_err(damaged)
 }
 
 /// The whole numbers in a field: itself, or those of its lists.

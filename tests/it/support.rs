@@ -42,6 +42,19 @@ impl Sandbox {
         self.run(QUICK.iter().chain(more))
     }
 
+    /// As [`Self::quick`], but where the system allows, with 4 GB of address space: a number in a hostile file must not be able
+    /// to take the machine down with the test.
+    pub fn quick_in_little_memory(&self, more: &[&str]) -> Outcome {
+        if cfg!(not(target_os = "linux")) {
+            return self.quick(more);
+        }
+        let direct = self.command(QUICK.iter().chain(more));
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -v 4000000; exec \"$0\" \"$@\""]).arg(direct.get_program()).args(direct.get_args());
+        limited.current_dir(self.0.path()).stdin(Stdio::null());
+        Outcome::new(limited.output().unwrap())
+    }
+
     /// Names of all files and folders directly inside, sorted.
     pub fn files(&self) -> Vec<String> {
         files(self.0.path())

@@ -98,6 +98,9 @@ impl VaeConfig {
                 ));
             }
         }
+        if !config.scaling_factor.is_normal() {
+            return Err(contradictory(WHAT, format!("a `scaling_factor` of {}", config.scaling_factor)));
+        }
         let groups = config.norm_num_groups;
         if let Some(odd) =
             config.block_out_channels.iter().find(|c| **c == 0 || groups == 0 || !c.is_multiple_of(groups))

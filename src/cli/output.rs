@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::values;
 use crate::image::MetadataMode;
+use crate::request::limits;
 
 /// The options of the heading "Output".
 #[derive(Debug, Clone, Args)]
@@ -27,7 +28,7 @@ pub struct OutputArgs {
     ///
     /// As `num_images_per_prompt` in diffusers. Memory grows with it.
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "1",
-          value_parser = |s: &str| values::whole(s, 1..=64))]
+          value_parser = |s: &str| values::whole(s, limits::BATCH))]
     pub batch: usize,
 
     /// Also write pictures of the steps [default: off].
@@ -37,7 +38,7 @@ pub struct OutputArgs {
     pub intermediates: Option<Option<PathBuf>>,
 
     /// With --intermediates, every N-th step only [default: 1].
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, 1..=150))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::STEPS))]
     pub every: Option<usize>,
 
     /// What the picture tells of how it was made.

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::values;
+use crate::request::limits;
 use crate::sampling::{Rng, Sampler, SigmaSpacing};
 
 /// The options of the heading "Sampling".
@@ -10,21 +11,21 @@ use crate::sampling::{Rng, Sampler, SigmaSpacing};
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArgs {
     /// Denoising steps, 1 to 150 [default: by the model].
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, 1..=150))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::STEPS))]
     pub steps: Option<usize>,
 
     /// How closely to follow the prompt, 0 to 20 [default: the model's].
     ///
     /// The scale of classifier-free guidance. At 1 and below there is no guidance: the negative prompt has no effect and a
     /// step takes half the time.
-    #[arg(short, long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, 0.0..=20.0))]
+    #[arg(short, long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE))]
     pub guidance: Option<f64>,
 
     /// Tones down strong guidance, 0 to 1 [default: 0, off].
     ///
     /// Lin et al. 2023, "Common Diffusion Noise Schedules and Sample Steps are Flawed"; 0.7 is their choice for models with
     /// zero terminal signal-to-noise ratio.
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, 0.0..=1.0))]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::FRACTION))]
     pub guidance_rescale: Option<f64>,
 
     /// The sampler [default: the model's].
@@ -41,7 +42,7 @@ pub struct SamplingArgs {
     pub sigmas: Option<SigmaSpacing>,
 
     /// Noise that ddim adds at each step, 0 to 1 [default: 0].
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, 0.0..=1.0))]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::FRACTION))]
     pub eta: Option<f64>,
 
     /// The number that noise is drawn from, or `random`.

@@ -6,13 +6,10 @@ use std::str::FromStr;
 
 use super::sampling::{SchedulerChoice, Seed};
 use crate::pipeline::DeviceChoice;
+use crate::request::limits;
 use crate::sampling::parse_scheduler;
 use crate::{Error, Result};
 
-/// Sides of a picture in pixels. Latents are 8 times smaller, and below 8 latents most models have no level left to halve.
-const SIDE: RangeInclusive<i128> = 64..=4096;
-/// Pixels to a latent.
-const SIDE_STEP: i128 = 8;
 /// The largest size or offset that SDXL is told; its embedding knows no limit, but its training had one well below.
 const MAX_TOLD: usize = 65_536;
 
@@ -41,15 +38,15 @@ pub fn decimal(text: &str, range: RangeInclusive<f64>) -> Result<f64> {
 
 /// A side of the picture.
 pub fn side(text: &str) -> Result<usize> {
-    let (low, high) = (*SIDE.start(), *SIDE.end());
-    let rule = format!("give a multiple of {SIDE_STEP} from {low} to {high}");
+    let (low, high, step) = (*limits::SIDE.start() as i128, *limits::SIDE.end() as i128, limits::SIDE_STEP as i128);
+    let rule = format!("give a multiple of {step} from {low} to {high}");
     let number = integer(text).ok_or_else(|| Error::usage(format!("`{text}` is not a whole number"), rule.clone()))?;
     let bounded = number.clamp(low, high);
-    let nearest = (bounded + SIDE_STEP / 2) / SIDE_STEP * SIDE_STEP;
+    let nearest = (bounded + step / 2) / step * step;
     let what = match number {
         n if n < low => format!("{n} is below {low}"),
         n if n > high => format!("{n} is above {high}"),
-        n if n % SIDE_STEP != 0 => format!("{n} is not a multiple of {SIDE_STEP}"),
+        n if n % step != 0 => format!("{n} is not a multiple of {step}"),
         n => return usize::try_from(n).map_err(|_| Error::usage(format!("{n} is too large"), rule)),
     };
     Err(Error::usage(what, format!("{rule}; the nearest is {nearest}")))

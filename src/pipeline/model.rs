@@ -111,6 +111,11 @@ impl Model {
         let params = params(files, "unet", machine)?;
         let unet = finish(UNet2DConditionModel::new(&family.unet, &params), &params, events)?;
         progress(events)?;
+        if vae_precision(family, machine) != machine.precision {
+            let precision = machine.precision;
+            events
+                .on(Event::Note(&format!("the VAE overflows in {precision}, says its config: it computes in f32")))?;
+        }
         let vae_source = files.weights("vae")?;
         let vae = vae(&vae_source, family, machine, vae_precision(family, machine), events)?;
         progress(events)?;

@@ -161,12 +161,19 @@ impl ClipTextModel {
         if tokens > self.max_positions() {
             candle_core::bail!("{tokens} tokens are more than the {} of the text encoder", self.max_positions());
         }
-        let mask = causal_mask(tokens, embeds.device())?;
-        let mut x = embeds.to_dtype(self.dtype)?.broadcast_add(&self.position_embedding.first(tokens)?)?;
-        for layer in &self.layers[..depth] {
-            x = layer.forward(&x, &mask)?;
-        }
-        x.to_dtype(DType::F32)
+        let x = embeds.to_dtype(self.dtype)?.broadcast_add(&self.position_embedding.first(tokens)?)?;
+        through(&self.layers[..depth], x)
+    }
+
+    /// What [`Self::forward`] would have given without skipping, from what it gave with `skip`.
+    ///
+    /// # Errors
+    /// When `skip` exceeds the number of layers.
+    pub fn skipped_layers(&self, state: &Tensor, skip: usize) -> Result<Tensor> {
+        let Some(depth) = self.layers.len().checked_sub(skip) else {
+            candle_core::bail!("cannot skip {skip} of {} layers", self.layers.len());
+        };
+        through(&self.layers[depth..], state.to_dtype(self.dtype)?)
     }
 
     /// The final norm of a hidden state: [b, n, width] to [b, n, width] f32.
@@ -199,6 +206,15 @@ impl ClipTextModel {
             if self.config.eos_token_id == 2 { ids.iter().copied().max() } else { Some(self.config.eos_token_id) };
         ids.iter().position(|id| Some(*id) == eos).unwrap_or(0)
     }
+}
+
+/// A state [b, n, width] through layers: f32.
+fn through(layers: &[EncoderLayer], mut x: Tensor) -> Result<Tensor> {
+    let mask = causal_mask(x.dim(1)?, x.device())?;
+    for layer in layers {
+        x = layer.forward(&x, &mask)?;
+    }
+    x.to_dtype(DType::F32)
 }
 
 /// Attention and feed-forward part, each behind a norm and around a residual.

@@ -78,28 +78,6 @@ impl TextStack {
         Ok(Encoded { schedule: join(&plans, &states)?, notes, warnings })
     }
 
-    /// Makes two encoded prompts equally long, for guidance in one batch: the shorter one gets chunks of the empty prompt, as
-    /// with A1111's `pad_cond_uncond`. (By default A1111 runs prompts of different length apart, which gives a slightly
-    /// different picture.)
-    ///
-    /// # Errors
-    /// As [`TextStack::encode`].
-    pub fn pad_pair(&self, a: &mut Encoded, b: &mut Encoded, options: &EncodeOptions) -> Result<()> {
-        let (length_a, length_b) = (a.at_step(1).tokens()?, b.at_step(1).tokens()?);
-        if length_a == length_b {
-            return Ok(());
-        }
-        let (shorter, missing) = if length_a < length_b { (a, length_b - length_a) } else { (b, length_a - length_b) };
-        let empty = self.encode("", None, 1, options)?;
-        let empty = &empty.at_step(1).hidden;
-        let padding = vec![empty; missing / empty.dims3()?.1];
-        for (_, conditioning) in &mut shorter.schedule {
-            let parts: Vec<&Tensor> = std::iter::once(&conditioning.hidden).chain(padding.iter().copied()).collect();
-            conditioning.hidden = Tensor::cat(&parts, 1)?;
-        }
-        Ok(())
-    }
-
     fn layers_to_skip(&self, clip_skip: Option<usize>) -> Result<usize> {
         let clip_skip = clip_skip.unwrap_or(1);
         let layers = self.encoders.iter().map(TextEncoder::num_layers).min().unwrap_or(0);

@@ -117,10 +117,10 @@ impl TextEncoder {
             let row: Vec<&Chunk> = batch.texts.iter().map(|text| &text[index]).collect();
             let ids = self.ids(&row)?;
             let embeds = self.embed(&ids, &row)?;
-            let states = self.model.forward(&embeds, layer.skip)?;
-            let states = if layer.normed { self.model.final_layer_norm(&states)? } else { states };
+            let raw = self.model.forward(&embeds, layer.skip)?;
+            let states = if layer.normed { self.model.final_layer_norm(&raw)? } else { raw.clone() };
             if layer.pooled && index == 0 {
-                let last = self.model.final_layer_norm(&self.model.forward(&embeds, 0)?)?;
+                let last = self.model.final_layer_norm(&self.model.skipped_layers(&raw, layer.skip)?)?;
                 pooled = Some(self.model.pooled(&last, &ids)?);
             }
             let weights: Vec<Vec<f64>> = row.iter().map(|chunk| chunk.weights.clone()).collect();

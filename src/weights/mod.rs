@@ -1,4 +1,5 @@
-//! Containers of weights (safetensors, PyTorch checkpoints): opened, checked before anything in them is trusted, mapped into memory.
+//! Containers of weights (safetensors, PyTorch checkpoints): opened, checked before anything in them is trusted, mapped into
+//! memory.
 //! Models never see this module: they take their tensors from `nn::Params`, whose sources are implemented here.
 
 mod error;
@@ -11,8 +12,6 @@ mod sniff;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +21,8 @@ pub use sharded::Sharded;
 
 use crate::nn::ParamSource;
 
-/// Opens a file of weights: `*.safetensors`, a PyTorch checkpoint (known by its first bytes), or the `*.safetensors.index.json` of a model in several files.
+/// Opens a file of weights: `*.safetensors`, the `*.safetensors.index.json` of a model in several files, or a PyTorch
+/// checkpoint, which is known by its first bytes.
 ///
 /// # Errors
 /// When the file is not there, or is not what its name says: every kind of damage has its own message and hint.
@@ -31,16 +31,10 @@ pub fn open(path: &Path) -> Result<Arc<dyn ParamSource>, WeightsError> {
     if name.ends_with(".index.json") {
         return Ok(Arc::new(Sharded::open(path)?));
     }
-    if pickle::is_torch(&first_bytes(path)) {
-        return Ok(Arc::new(pickle::TorchFile::open(path)?));
+    let map = map::map(path)?;
+    let label = path.display().to_string();
+    if pickle::is_torch(&map) {
+        return Ok(Arc::new(pickle::TorchFile::new(label, map)?));
     }
-    Ok(Arc::new(Safetensors::open(path)?))
-}
-
-/// The first four bytes of a file; none when it cannot be read, which opening it will say better.
-fn first_bytes(path: &Path) -> Vec<u8> {
-    let mut start = Vec::new();
-    // A failed read leaves fewer bytes, which no format begins with.
-    let _ = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
-    start
+    Ok(Arc::new(Safetensors::mapped(label, map)?))
 }

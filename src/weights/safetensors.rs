@@ -38,7 +38,12 @@ impl Safetensors {
     /// # Errors
     /// When the file cannot be read or is no complete safetensors file.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        Self::new(path.display().to_string(), Bytes::Mapped(map(path)?))
+        Self::mapped(path.display().to_string(), map(path)?)
+    }
+
+    /// A file that is mapped already.
+    pub(super) fn mapped(label: String, map: memmap2::Mmap) -> Result<Self, WeightsError> {
+        Self::new(label, Bytes::Mapped(map))
     }
 
     /// Tensors in memory, for weights that are part of the binary; messages call them `label`.

@@ -159,17 +159,6 @@ fn two_prompts_change_at_the_steps_of_both() {
 }
 
 #[test]
-fn pairs_are_padded_with_the_empty_prompt() {
-    let stack = sdxl();
-    let (mut long, mut short) = (encode(&stack, "a BREAK b"), encode(&stack, "c"));
-    let before = short.clone();
-    stack.pad_pair(&mut long, &mut short, &EncodeOptions::default()).unwrap();
-    assert_eq!((hidden(&long).dims()[1], hidden(&short).dims()[1]), (154, 154));
-    check("kept", &hidden(&short).narrow(1, 0, 77).unwrap(), hidden(&before));
-    check("added", &hidden(&short).narrow(1, 77, 77).unwrap(), hidden(&encode(&stack, "")));
-}
-
-#[test]
 fn clip_skip_has_an_end() {
     let largest = |stack: &TextStack| {
         let works = |skip: &usize| stack.encode("a", None, 1, &options(*skip, Weighting::A1111)).is_ok();

@@ -43,8 +43,11 @@ impl TorchFile {
     /// # Errors
     /// When the file cannot be read, is damaged, or is more than tensors.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let map = map(path)?;
-        let label = path.display().to_string();
+        Self::new(path.display().to_string(), map(path)?)
+    }
+
+    /// A file that is mapped already.
+    pub(super) fn new(label: String, map: memmap2::Mmap) -> Result<Self, WeightsError> {
         let tensors = read(&map).map_err(|source| WeightsError::Pickle { file: label.clone(), source })?;
         Ok(TorchFile { label, map, tensors })
     }

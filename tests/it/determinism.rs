@@ -75,8 +75,10 @@ fn every_sampler_paints_its_own_picture() {
         // Enough steps for second-order samplers to differ from first-order ones.
         let line = ["--scheduler", sampler.name(), "--steps", "4", "-o", "-"];
         let picture = pixels(&sandbox.quick(&line).succeeds().stdout);
-        if let Some((twin, _)) = pictures.iter().find(|(_, p)| *p == picture) {
-            panic!("{sampler} paints the picture of {twin}");
+        let twin = pictures.iter().find(|(_, p)| *p == picture).map(|(name, _)| *name);
+        // Euler with ancestral noise is DDPM in other variables: at the same timesteps, as with this model, they are one.
+        if twin.is_some_and(|twin| (twin, sampler.name()) != ("ddpm", "euler-a")) {
+            panic!("{sampler} paints the picture of {twin:?}");
         }
         pictures.push((sampler.name(), picture));
     }

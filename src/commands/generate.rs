@@ -73,6 +73,10 @@ fn series(first: &Plan, args: &GenerateArgs, engine: &mut Engine, studio: &mut S
     let mut failed = 0;
     for number in 0..count {
         let plan = with_seed(first, number, args.prompt.wildcards.as_deref())?;
+        let text = &plan.request.prompt.text;
+        if *text != first.request.prompt.text {
+            studio.ui().note(&format!("prompt: {text}"));
+        }
         studio.begin(&plan.request);
         match pipeline::run(&plan, engine, watch, studio) {
             Err(e @ Error::BrokenPicture { .. }) => {
@@ -99,6 +103,12 @@ fn introduce(plan: &Plan, machine: &Machine, args: &GenerateArgs, ui: &mut Ui) {
     }
     if plan.request.prompt.text.is_empty() {
         ui.note("the prompt is empty: the model paints what it likes");
+    }
+    let prompt = &plan.request.prompt;
+    if let (None, Weighting::A1111, Some(name)) =
+        (&args.prompt.wildcards, prompt.weighting, Wildcards::named_in(&prompt.text))
+    {
+        ui.warning(&format!("`__{name}__` stays as it is: no folder of wildcards is given with `--wildcards`"));
     }
     ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
     ui.detail(&format!("timesteps: {}", join(plan.schedule.timesteps())));

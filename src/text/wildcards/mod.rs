@@ -49,6 +49,12 @@ impl Wildcards {
         Ok(out)
     }
 
+    /// The first `__name__` in a text, which stays as it is when there is no folder.
+    #[must_use]
+    pub fn named_in(text: &str) -> Option<&str> {
+        text.match_indices("__").find_map(|(at, _)| wildcard_name(&text[at..]))
+    }
+
     fn resolve_into(&mut self, text: &str, depth: usize, out: &mut String) -> Result<()> {
         if depth > MAX_DEPTH || self.draws > MAX_DRAWS {
             return Err(Error::usage("the prompt's wildcards never end", "look for a file that names itself"));

@@ -70,6 +70,14 @@ pub enum Error {
         /// What was found.
         what: String,
     },
+    /// The machine has less memory than the work takes at least.
+    #[error("this takes at least {} of memory, and {} are available", gib(*.need), gib(*.have))]
+    OutOfMemory {
+        /// Bytes that the work takes at least.
+        need: u64,
+        /// Bytes that are available.
+        have: u64,
+    },
     /// Some of several pictures could not be made; each was told when it failed.
     #[error("{failed} of {total} pictures could not be made")]
     Partial {
@@ -85,6 +93,9 @@ pub enum Error {
     #[error("interrupted")]
     Interrupted,
 }
+
+/// The action of [`Error::Io`] whose failure is one of the file, not of the machine.
+const READ: &str = "read";
 
 impl Error {
     /// A wrong value, with what to give instead.
@@ -109,9 +120,11 @@ impl Error {
         match self {
             Error::Usage { .. } => exit_code::USAGE,
             Error::Model { .. } | Error::Weights(_) => exit_code::MODEL,
+            Error::Io { action: READ, .. } => exit_code::MODEL,
             Error::Io { .. } => exit_code::FAILURE,
             Error::BrokenPicture { .. } => exit_code::BROKEN_PICTURE,
             Error::Partial { .. } => exit_code::PARTIAL,
+            Error::OutOfMemory { .. } => exit_code::OUT_OF_MEMORY,
             Error::Tensor(e) if is_out_of_memory(&e.to_string()) => exit_code::OUT_OF_MEMORY,
             Error::Tensor(_) => exit_code::FAILURE,
             Error::Interrupted => exit_code::INTERRUPTED,
@@ -124,12 +137,23 @@ impl Error {
         match self {
             Error::Usage { hint, .. } | Error::Model { hint, .. } => hint.clone(),
             Error::Weights(e) => e.hint(),
-            Error::Io { source, .. } => io_hint(source),
-            Error::BrokenPicture { .. } => Some("try `--dtype f32`, another seed or a lower guidance".into()),
-            Error::Tensor(e) if is_out_of_memory(&e.to_string()) => Some("try a smaller picture or `--batch 1`".into()),
+            Error::Io { action, source, .. } => Some(io_hint(*action == READ, source).into()),
+            Error::BrokenPicture { .. } => Some(
+                "try `--dtype f32`, another seed or a lower guidance; if it stays, the model's weights are damaged"
+                    .into(),
+            ),
+            Error::OutOfMemory { .. } => Some(SMALLER.into()),
+            Error::Tensor(e) if is_out_of_memory(&e.to_string()) => Some(SMALLER.into()),
             Error::Partial { .. } | Error::Tensor(_) | Error::Interrupted => None,
         }
     }
+}
+
+/// The hint for what is too large.
+const SMALLER: &str = "try a smaller picture or `--batch 1`";
+
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
 }
 
 fn is_out_of_memory(message: &str) -> bool {
@@ -137,17 +161,22 @@ fn is_out_of_memory(message: &str) -> bool {
     message.contains("out of memory") || message.contains("out_of_memory")
 }
 
-fn io_hint(source: &std::io::Error) -> Option<String> {
+fn io_hint(read: bool, source: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
-    let hint = match source.kind() {
+    match source.kind() {
+        ErrorKind::NotFound if read => "check the path",
         ErrorKind::NotFound => "create the folder first, or give another path",
+        ErrorKind::IsADirectory if read => "name a file",
+        ErrorKind::InvalidData => "save it as UTF-8 text",
+        ErrorKind::PermissionDenied if read => "make it readable for you, or give another path",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "give a path that you may write to",
         ErrorKind::NotADirectory => "a part of that path is a file, not a folder",
+        ErrorKind::AlreadyExists | ErrorKind::IsADirectory => "something else has that name: give another one",
         ErrorKind::InvalidFilename => "give a shorter name",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "the disk is full: free some space, or give a path on another one"
         }
-        _ => return None,
-    };
-    Some(hint.into())
+        _ if read => "give another file",
+        _ => "give another path",
+    }
 }

@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod commands;
 pub mod error;
+mod files;
 pub mod hub;
 pub mod image;
 pub mod models;

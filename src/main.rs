@@ -4,18 +4,19 @@ use std::process::ExitCode;
 
 use sdgen::cli::{self, Command, Parsed};
 use sdgen::error::exit_code;
-use sdgen::ui::{Ui, UiOptions};
+use sdgen::ui::Ui;
 use sdgen::{commands, Error};
 
 fn main() -> ExitCode {
-    let command = match cli::parse(std::env::args_os()) {
+    let args: Vec<_> = std::env::args_os().collect();
+    let command = match cli::parse(&args) {
         Ok(Parsed::Command(command)) => command,
         Ok(Parsed::Text(text)) => return show(&text),
-        Err(e) => return report(&mut Ui::new(UiOptions::default()), &e),
+        Err(e) => return report(&mut Ui::new(cli::message_options(&args)), &e),
     };
     let Command::Generate(args) = command;
     let mut ui = Ui::new(args.general.ui_options());
-    match commands::generate(&args, &mut ui) {
+    match commands::generate(&args, &mut ui).and_then(|()| ui.close()) {
         Ok(()) => ExitCode::from(exit_code::OK),
         Err(e) => report(&mut ui, &e),
     }

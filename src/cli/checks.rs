@@ -3,7 +3,7 @@
 use super::general::GeneralArgs;
 use super::output::OutputArgs;
 use super::prompt::PromptArgs;
-use super::sampling::SamplingArgs;
+use super::sampling::{SamplingArgs, Seed};
 use crate::sampling::SigmaSpacing;
 use crate::{Error, Result};
 
@@ -28,6 +28,17 @@ pub fn sigmas(args: &SamplingArgs) -> Result<Option<SigmaSpacing>> {
         )),
         (suffix, option) => Ok(option.or(suffix)),
     }
+}
+
+/// The seeds S, S+1, ... of `--count` must all be seeds.
+pub fn seeds(sampling: &SamplingArgs, output: &OutputArgs) -> Result<()> {
+    let Seed::Fixed(seed) = sampling.seed else { return Ok(()) };
+    let largest = u64::MAX - (output.count as u64 - 1);
+    if seed <= largest {
+        return Ok(());
+    }
+    let message = format!("after seed {seed} there are not enough for {} pictures", output.count);
+    Err(Error::usage(message, format!("give a seed up to {largest}")))
 }
 
 /// Standard output holds one thing, and `--every` needs something to count. Whether the pictures fit is for

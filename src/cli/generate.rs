@@ -64,6 +64,7 @@ impl GenerateArgs {
     /// [`Error::Usage`] when options contradict each other, also those that are not part of the request.
     pub fn request(&self) -> Result<Request> {
         checks::output(&self.output, &self.general)?;
+        checks::seeds(&self.sampling, &self.output)?;
         Ok(Request {
             schema: SCHEMA,
             model: self.model_name()?,
@@ -233,6 +234,8 @@ mod tests {
             request(&["x", "--scheduler", "euler-karras", "--sigmas", "karras"]).sampling.sigmas,
             Some(SigmaSpacing::Karras)
         );
+        assert!(refused(&["x", "-s", "18446744073709551614", "-c", "3"]).1.ends_with("18446744073709551613"));
+        request(&["x", "-s", "18446744073709551614", "-c", "2"]);
         assert!(refused(&["x", "--every", "2"]).1.contains("--intermediates"));
         assert!(refused(&["x", "-o", "-", "--json"]).0.contains("standard output"));
         assert!(refused(&["x", "-o", "-", "--intermediates"]).1.contains("--intermediates=DIR"));

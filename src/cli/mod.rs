@@ -19,8 +19,9 @@ mod values;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
 pub use generate::GenerateArgs;
@@ -69,22 +70,53 @@ where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let color = match message_options(&args).color {
+        ColorChoice::Auto => clap::ColorChoice::Auto,
+        ColorChoice::Always => clap::ColorChoice::Always,
+        ColorChoice::Never => clap::ColorChoice::Never,
+    };
+    let matches = Cli::command().color(color).try_get_matches_from(args);
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => Ok(Parsed::Command(cli.command)),
         Err(e) if usage::is_text(&e) => Ok(Parsed::Text(e)),
         Err(e) => Err(usage::to_error(&e)),
     }
 }
 
+/// How help and errors are to be shown, from a command line that may be wrong elsewhere.
+#[must_use]
+pub fn message_options(args: &[OsString]) -> UiOptions {
+    let mut options = UiOptions::default();
+    let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--").collect();
+    for (at, word) in words.iter().enumerate() {
+        let color = match *word {
+            "--color" => words.get(at + 1).copied(),
+            word => word.strip_prefix("--color="),
+        };
+        options.json |= *word == "--json";
+        options.color = color.and_then(|when| ColorChoice::from_str(when, false).ok()).unwrap_or(options.color);
+    }
+    options
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_still_says_how_to_show_that() {
+        let options = |line: &[&str]| message_options(&line.iter().map(OsString::from).collect::<Vec<_>>());
+        let given = options(&["sdgen", "generate", "--steps", "0", "--color", "always", "--json"]);
+        assert_eq!((given.color, given.json), (ColorChoice::Always, true));
+        assert_eq!(options(&["sdgen", "--color=always", "--color=never"]).color, ColorChoice::Never);
+        assert_eq!(options(&["sdgen", "--color", "sometimes", "--color"]), UiOptions::default());
+        assert_eq!(options(&["sdgen", "generate", "--", "--json"]), UiOptions::default());
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct OutputArgs {
 
     /// Also write pictures of the steps [default: off].
     ///
-    /// They go into DIR, or beside the picture when no DIR is given.
+    /// Of each step but the last, whose picture is the result. They go into DIR, or beside the picture when no DIR is given.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     pub intermediates: Option<Option<PathBuf>>,
 

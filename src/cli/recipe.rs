@@ -7,6 +7,8 @@ use clap::Args;
 #[command(next_help_heading = "Recipe")]
 pub struct RecipeArgs {
     /// Print the complete request as JSON and make no picture [default: off].
+    ///
+    /// With --count, the request of the first picture. Weights are not read.
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -29,6 +29,7 @@ fn message(e: &clap::Error) -> String {
             value if value.is_empty() => format!("`{}` needs a value", option(e)),
             value => format!("unknown value `{value}` for `{}`", option(e)),
         },
+        ErrorKind::InvalidUtf8 => "a prompt, a name or a number is not valid UTF-8".into(),
         _ => first_line(e),
     }
 }
@@ -48,6 +49,9 @@ fn suggestion(e: &clap::Error) -> Option<String> {
         }
         ErrorKind::InvalidValue if !text(e, ContextKind::ValidValue).is_empty() => {
             Some(format!("one of: {}", text(e, ContextKind::ValidValue)))
+        }
+        ErrorKind::InvalidUtf8 => {
+            Some("check the encoding of the terminal, or of the script that holds the command".into())
         }
         ErrorKind::InvalidValue => Some(format!("give one: `{}`", text(e, ContextKind::InvalidArg))),
         _ => None,

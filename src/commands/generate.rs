@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::studio::{Intermediates, Studio};
 use crate::cli::output::OutputArgs;
+use crate::cli::prompt::PromptArgs;
 use crate::cli::GenerateArgs;
 use crate::image::{Output, OutputOptions};
 use crate::pipeline::{self, Engine, Machine, Plan, Watch};
@@ -23,10 +24,12 @@ use crate::{Error, Result};
 pub fn generate(args: &GenerateArgs, ui: &mut Ui) -> Result<()> {
     let start = Instant::now();
     let plan = Plan::new(&args.request()?)?;
+    check_wildcards(&args.prompt)?;
     if args.recipe.dry_run {
-        ui.data(&dry_run(&plan)?);
+        ui.data(&dry_run(&with_seed(&plan, 0, args.prompt.wildcards.as_deref())?)?);
         return Ok(());
     }
+    install_interrupt(ui.bar_handle());
     let count = args.output.count;
     let pictures = count * plan.batch();
     let output = Output::prepare(&OutputOptions {
@@ -35,12 +38,15 @@ pub fn generate(args: &GenerateArgs, ui: &mut Ui) -> Result<()> {
         pictures,
         batch: plan.batch(),
     })?;
-    install_interrupt(ui.bar_handle());
+    let intermediates = intermediates(&args.output);
+    if let Some(intermediates) = &intermediates {
+        output.prepare_steps(intermediates.folder.as_deref())?;
+    }
     let machine = Machine::new(args.compute.options())?;
     introduce(&plan, &machine, args, ui);
 
     let mut engine = Engine::new(machine);
-    let mut studio = Studio::new(ui, &output, args.output.metadata, intermediates(&args.output), plan.files.name());
+    let mut studio = Studio::new(ui, &output, args.output.metadata, intermediates, plan.files.name());
     let failed = series(&plan, args, &mut engine, &mut studio)?;
     if failed > 0 {
         return Err(Error::Partial { failed: failed * plan.batch(), total: pictures });
@@ -93,6 +99,17 @@ fn series(first: &Plan, args: &GenerateArgs, engine: &mut Engine, studio: &mut S
     Ok(failed)
 }
 
+/// A folder of wildcards that is not there is told even when no prompt asks for one.
+fn check_wildcards(args: &PromptArgs) -> Result<()> {
+    match &args.wildcards {
+        Some(folder) if !folder.is_dir() => Err(Error::model(
+            format!("there is no wildcard folder `{}`", folder.display()),
+            "give a folder that holds `name.txt` for each `__name__`",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn introduce(plan: &Plan, machine: &Machine, args: &GenerateArgs, ui: &mut Ui) {
     let (width, height) = plan.size();
     if plan.files.is_built_in() && args.model.model.is_none() {
@@ -104,14 +121,28 @@ fn introduce(plan: &Plan, machine: &Machine, args: &GenerateArgs, ui: &mut Ui) {
     if plan.request.prompt.text.is_empty() {
         ui.note("the prompt is empty: the model paints what it likes");
     }
-    let prompt = &plan.request.prompt;
-    if let (None, Weighting::A1111, Some(name)) =
-        (&args.prompt.wildcards, prompt.weighting, Wildcards::named_in(&prompt.text))
-    {
-        ui.warning(&format!("`__{name}__` stays as it is: no folder of wildcards is given with `--wildcards`"));
-    }
+    warn(plan, args, ui);
     ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
     ui.detail(&format!("timesteps: {}", join(plan.schedule.timesteps())));
+}
+
+/// What was asked for and will not happen.
+fn warn(plan: &Plan, args: &GenerateArgs, ui: &mut Ui) {
+    let prompt = &plan.request.prompt;
+    match (&args.prompt.wildcards, prompt.weighting, Wildcards::named_in(&prompt.text)) {
+        (None, Weighting::A1111, Some(name)) => {
+            ui.warning(&format!("`__{name}__` stays as it is: no folder of wildcards is given with `--wildcards`"));
+        }
+        (Some(_), Weighting::None, _) => {
+            ui.warning("the wildcards have no effect: with `--weighting none` the prompt is taken as it is");
+        }
+        _ => {}
+    }
+    if args.output.intermediates.is_some() && args.output.every.unwrap_or(1) >= plan.schedule.steps() {
+        ui.warning(
+            "`--intermediates` writes nothing: the first step that counts is the last, whose picture is the result",
+        );
+    }
 }
 
 fn intermediates(args: &OutputArgs) -> Option<Intermediates> {

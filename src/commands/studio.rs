@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use image::RgbImage;
 
-use crate::image::{encode, metadata, write_atomic, MetadataMode, Output, Provenance, SamplerLabels};
+use crate::image::{encode, metadata, MetadataMode, Output, Provenance, SamplerLabels};
 use crate::pipeline::{Event, Events};
 use crate::sampling::{Sampler, SigmaSpacing};
 use crate::ui::{Announcement, Ui};
-use crate::{Error, Request, Result};
+use crate::{Request, Result};
 
 /// Where pictures of steps go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,14 +89,8 @@ impl<'a> Studio<'a> {
     fn intermediate(&mut self, batch_index: usize, step: usize, picture: &RgbImage) -> Result<()> {
         let Some(intermediates) = &self.intermediates else { return Ok(()) };
         let index = self.written + batch_index;
-        let Some(main) = self.output.path(&self.request, &self.model, index) else {
-            return Err(Error::usage("pictures of steps have no place", "name their folder: `--intermediates=DIR`"));
-        };
-        let folder = intermediates.folder.clone().or_else(|| main.parent().map(PathBuf::from)).unwrap_or_default();
-        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        let stem = main.file_stem().unwrap_or_default().to_string_lossy();
-        let path = folder.join(format!("{stem}-step-{step:03}.png"));
-        let path = write_atomic(&path, &encode(picture, &[])?, self.output.collision())?;
+        let (png, which) = (encode(picture, &[])?, (self.model.as_str(), index, step));
+        let path = self.output.write_step(&png, &self.request, which, intermediates.folder.as_deref())?;
         self.ui.intermediate(&path, index, step);
         Ok(())
     }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::files::read_small;
 use crate::hub::built_in;
 use crate::nn::ParamSource;
 use crate::request::BUILT_IN_MODEL;
@@ -24,6 +25,9 @@ const WEIGHT_FILES: &[&str] = &[
     "pytorch_model.bin",
     "pytorch_model.fp16.bin",
 ];
+
+/// The hint for a folder that was not copied as it is.
+const WHOLE: &str = "fetch the model's folder again, whole";
 
 /// A model's folder in the diffusers layout.
 #[derive(Debug, Clone)]
@@ -104,19 +108,22 @@ impl ModelFiles {
         }
     }
 
-    /// The bytes of a file, or `None` when it is not there.
+    /// The bytes of a small file, or `None` when it is not there.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file is there and cannot be read.
+    /// [`Error::Model`] when the file is there and cannot be read, [`Error::Weights`] when it is a stand-in: a Git LFS pointer, a
+    /// web page.
     pub fn read(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>> {
         match &self.place {
             Place::BuiltIn => Ok(built_in_file(path).map(Cow::Borrowed)),
             Place::Folder(folder) => {
                 let file = folder.join(path);
-                if !file.exists() {
+                if !is_there(&file) {
                     return Ok(None);
                 }
-                std::fs::read(&file).map(|bytes| Some(Cow::Owned(bytes))).map_err(Error::io("read", file))
+                let bytes = read_small(&file).map_err(|e| unreadable(&file, &e))?;
+                weights::refuse_other_formats(&self.label(path), &bytes)?;
+                Ok(Some(Cow::Owned(bytes)))
             }
         }
     }
@@ -124,7 +131,7 @@ impl ModelFiles {
     /// A text file that the model cannot do without.
     ///
     /// # Errors
-    /// [`Error::Model`] when the file is not there or no text; [`Error::Io`] when it cannot be read.
+    /// [`Error::Model`] when the file is not there or no text; otherwise as [`Self::read`].
     pub fn text(&self, path: &str) -> Result<String> {
         let bytes = self.read(path)?.ok_or_else(|| self.part_missing(path))?;
         String::from_utf8(bytes.into_owned())
@@ -161,7 +168,7 @@ impl ModelFiles {
             }
             Place::Folder(folder) => {
                 let folder = folder.join(component);
-                match WEIGHT_FILES.iter().map(|file| folder.join(file)).find(|file| file.exists()) {
+                match WEIGHT_FILES.iter().map(|file| folder.join(file)).find(|file| is_there(file)) {
                     Some(file) => Ok(weights::open(&file)?),
                     None => Err(self.part_missing(&format!("{component}/{}", usual_name(component)))),
                 }
@@ -187,11 +194,22 @@ impl ModelFiles {
     }
 
     fn part_missing(&self, path: &str) -> Error {
-        Error::model(
-            format!("the model has a part missing: `{}` is not there", self.label(path)),
-            "fetch the model's folder again, whole",
-        )
+        Error::model(format!("the model has a part missing: `{}` is not there", self.label(path)), WHOLE)
     }
+}
+
+/// Whether the name is taken. A link whose target is gone counts: the model meant to have the file.
+fn is_there(file: &Path) -> bool {
+    !matches!(file.symlink_metadata(), Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+fn unreadable(file: &Path, e: &std::io::Error) -> Error {
+    let (what, hint) = match e.kind() {
+        ErrorKind::NotFound => ("it is a link to a file that is not there".into(), WHOLE),
+        ErrorKind::PermissionDenied => (e.to_string(), "make the model's files readable"),
+        _ => (e.to_string(), WHOLE),
+    };
+    Error::model(format!("cannot read `{}`: {what}", file.display()), hint)
 }
 
 fn built_in_file(path: &str) -> Option<&'static [u8]> {

@@ -90,6 +90,15 @@ pub(super) fn check_writable(folder: &Path) -> Result<()> {
     file.close().map_err(Error::io("write to folder", folder))
 }
 
+/// Fails as making the folder, unless it is there, and writing a file into it would.
+///
+/// # Errors
+/// When what is there of it is no folder, or not writable.
+pub(super) fn check_can_create(folder: &Path) -> Result<()> {
+    let there = folder.ancestors().find(|part| part.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
+    check_writable(there)
+}
+
 /// The folder a path lies in: `.` for a bare name.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -142,6 +151,18 @@ mod tests {
         assert!(write_atomic(&taken, b"x", Collision::Replace).is_err());
         assert_eq!(names(folder.path()), ["folder.png"]);
         assert_eq!(write_atomic(&taken, b"x", Collision::NextFree).unwrap(), folder.path().join("folder-2.png"));
+    }
+
+    #[test]
+    fn a_folder_that_can_be_made_is_not_made_by_the_check() {
+        let folder = tempfile::tempdir().unwrap();
+        check_can_create(&folder.path().join("a/b")).unwrap();
+        check_can_create(folder.path()).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        for path in ["file", "file/a"] {
+            assert!(check_can_create(&folder.path().join(path)).is_err(), "{path}");
+        }
+        assert_eq!(names(folder.path()), ["file"]);
     }
 
     #[cfg(unix)]

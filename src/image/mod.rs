@@ -16,7 +16,7 @@ mod png;
 mod template;
 mod write;
 
-pub use atomic::{write_atomic, write_guard, Collision};
+pub use atomic::write_guard;
 pub use check::{check_decoded, check_picture};
 pub use chunk::{FileHash, MadeWith, ModelFacts, SdgenChunk};
 pub use hash::{sha256, sha256_file, short_hash};

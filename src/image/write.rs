@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{is_separator, Path, PathBuf};
 
-use super::atomic::{check_writable, folder_of, write_atomic, Collision};
+use super::atomic::{check_can_create, check_writable, folder_of, write_atomic, Collision};
 use super::template::{Stamp, Template};
 use crate::request::Request;
 use crate::{Error, Result};
@@ -31,6 +31,8 @@ pub struct Output {
     target: Target,
     collision: Collision,
     stamp: Stamp,
+    pictures: usize,
+    batch: usize,
 }
 
 #[derive(Debug)]
@@ -70,7 +72,8 @@ impl Output {
             }
         };
         let collision = if options.overwrite { Collision::Replace } else { Collision::NextFree };
-        Ok(Output { target, collision, stamp: Stamp::now() })
+        let (pictures, batch) = (options.pictures, options.batch);
+        Ok(Output { target, collision, stamp: Stamp::now(), pictures, batch })
     }
 
     /// Whether the pictures go to standard output, so that nothing else may.
@@ -79,19 +82,45 @@ impl Output {
         matches!(self.target, Target::Stdout)
     }
 
-    /// Where a picture will go if its name is free; `None` for standard output and devices.
-    #[must_use]
-    pub fn path(&self, request: &Request, model: &str, index: usize) -> Option<PathBuf> {
-        match &self.target {
-            Target::Files(template) => Some(template.render(request, model, index, &self.stamp)),
-            Target::Stdout | Target::Stream(_) => None,
+    /// Where pictures of steps go: into `folder`, or beside their picture.
+    ///
+    /// # Errors
+    /// When there is no folder and the picture goes to standard output or a device, or when the folder can neither be written
+    /// to nor be made.
+    pub fn prepare_steps(&self, folder: Option<&Path>) -> Result<()> {
+        match (folder, &self.target) {
+            (Some(folder), _) => check_can_create(folder),
+            (None, Target::Files(_)) => Ok(()),
+            (None, Target::Stdout | Target::Stream(_)) => {
+                let message = "pictures of steps go beside the picture, which is no file";
+                Err(Error::usage(message, "name their folder: `--intermediates=DIR`"))
+            }
         }
     }
 
-    /// What happens to a file that is there already.
-    #[must_use]
-    pub fn collision(&self) -> Collision {
-        self.collision
+    /// Writes the PNG of a step (from 1) of a picture: as its picture is named, or would be by default if that goes to standard
+    /// output or a device. Returns its path.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing half-written stays behind.
+    pub fn write_step(
+        &self,
+        png: &[u8],
+        request: &Request,
+        (model, index, step): (&str, usize, usize),
+        folder: Option<&Path>,
+    ) -> Result<PathBuf> {
+        let picture = match &self.target {
+            Target::Files(template) => template.render(request, model, index, &self.stamp),
+            Target::Stdout | Target::Stream(_) => {
+                let template = Template::parse(DEFAULT_NAME)?.for_pictures(self.pictures, self.batch);
+                template.render(request, model, index, &self.stamp)
+            }
+        };
+        let folder = folder.unwrap_or_else(|| folder_of(&picture));
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
+        write_atomic(&folder.join(format!("{stem}-step-{step:03}.png")), png, self.collision)
     }
 
     /// Writes a finished PNG. `request` is complete; `model` is what the model is called; `index` counts all pictures of the
@@ -102,7 +131,7 @@ impl Output {
     pub fn write(&self, png: &[u8], request: &Request, model: &str, index: usize) -> Result<Written> {
         match &self.target {
             Target::Stdout => {
-                write_stream(&mut std::io::stdout().lock(), png).map_err(Error::io("write", "-"))?;
+                write_stream(&mut std::io::stdout().lock(), png).map_err(Error::io("write to", "standard output"))?;
                 Ok(Written { path: None, note: None })
             }
             Target::Stream(path) => {
@@ -231,6 +260,22 @@ mod tests {
             assert!(error.to_string().contains("/no"), "{error}");
             assert!(error.hint().unwrap().contains("create the folder"), "{error}");
         }
+    }
+
+    #[test]
+    fn steps_go_beside_their_picture_or_into_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (beside, steps) = (folder.path().join("{seed}/a.png"), folder.path().join("new/steps"));
+        let write = |output: &Output, folder| output.write_step(b"x", &request(), ("emoji", 0, 3), folder).unwrap();
+        let output = Output::prepare_for(&options(beside.to_str().unwrap()), true).unwrap();
+        output.prepare_steps(None).unwrap();
+        assert_eq!(write(&output, None), folder.path().join("7/a-step-003.png"));
+
+        let output = Output::prepare_for(&options("-"), false).unwrap();
+        output.prepare_steps(Some(&steps)).unwrap();
+        assert!(!steps.exists(), "nothing before the first step");
+        assert_eq!(write(&output, Some(&steps)), steps.join("a-red-apple-7-step-003.png"));
+        assert_eq!(output.prepare_steps(None).unwrap_err().exit_code(), crate::error::exit_code::USAGE);
     }
 
     #[test]

@@ -159,7 +159,9 @@ impl Family {
 }
 
 fn parse<T: DeserializeOwned>(files: &ModelFiles, path: &str) -> Result<T> {
-    serde_json::from_str(&files.text(path)?).map_err(|e| {
+    // An object first: of a list, serde would take the fields one after the other.
+    let fields = serde_json::from_str::<serde_json::Map<_, _>>(&files.text(path)?);
+    fields.and_then(|fields| serde_json::from_value(fields.into())).map_err(|e| {
         Error::model(format!("`{}` is not understood: {e}", files.label(path)), "fetch the model's folder again")
     })
 }

@@ -6,6 +6,7 @@ mod encode;
 mod events;
 mod family;
 mod machine;
+mod memory;
 mod model;
 mod plan;
 mod provenance;
@@ -32,6 +33,7 @@ pub struct Watch {
 /// # Errors
 /// Whatever a stage ends with; no picture is handed over that was not checked.
 pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Events) -> Result<()> {
+    memory::check(plan, &engine.machine)?;
     for warning in &plan.warnings {
         events.on(Event::Warning(warning))?;
     }

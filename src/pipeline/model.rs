@@ -65,10 +65,12 @@ impl Engine {
         // Dropped first: two models need not fit into memory.
         self.loaded = None;
         self.encodings = Encodings::default();
+        // Opened before the model: a wrong name is told at once.
+        let paths = &request.prompt.embeddings;
+        let inversions = paths.iter().map(|path| Inversion::open(Path::new(path))).collect::<Result<Vec<_>>>()?;
         let mut model = Model::load(&plan.files, &plan.family, &self.machine, events)?;
-        for path in &request.prompt.embeddings {
-            let inversion = Inversion::open(Path::new(path))?;
-            model.text.add_inversion(&inversion)?;
+        for (path, inversion) in paths.iter().zip(&inversions) {
+            model.text.add_inversion(inversion)?;
             let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
             events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
         }

@@ -109,7 +109,8 @@ fn without_effect(request: &Request, family: &Family) -> Vec<String> {
         ];
         let names: Vec<&str> = given.iter().filter(|(given, _)| *given).map(|(_, name)| *name).collect();
         if !names.is_empty() {
-            warnings.push(format!("{} has no effect: the model is not of the SDXL family", names.join(" and ")));
+            let verb = if names.len() == 1 { "has" } else { "have" };
+            warnings.push(format!("{} {verb} no effect: the model is not of the SDXL family", names.join(" and ")));
         }
     }
     warnings

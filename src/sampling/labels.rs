@@ -49,7 +49,8 @@ pub fn parse_scheduler(name: &str) -> Result<(Sampler, Option<SigmaSpacing>), Un
     let (base, spacing) = split_spacing(name);
     base.parse().map(|sampler| (sampler, spacing)).map_err(|unknown: UnknownName| {
         let suffix = spacing.map_or_else(String::new, |s| format!("-{s}"));
-        let meant = meant_by(name).or_else(|| unknown.nearest().map(|n| format!("{n}{suffix}")));
+        let meant =
+            meant_by(name).or_else(|| near_spacing(name)).or_else(|| unknown.nearest().map(|n| format!("{n}{suffix}")));
         UnknownName { name: name.into(), meant, ..unknown }
     })
 }
@@ -77,6 +78,14 @@ fn meant_by(name: &str) -> Option<String> {
     Some(spacing.map_or_else(|| sampler.to_string(), |spacing| format!("{sampler}-{spacing}")))
 }
 
+/// A sampler with a spacing that is spelt wrong.
+fn near_spacing(name: &str) -> Option<String> {
+    let (base, suffix) = name.rsplit_once('-')?;
+    let sampler: Sampler = base.parse().ok()?;
+    let spacing = suffix.parse::<SigmaSpacing>().err()?.nearest()?;
+    Some(format!("{sampler}-{spacing}"))
+}
+
 /// A name without case and separators, with the words that programs spell differently made equal.
 fn squash(name: &str) -> String {
     let letters: String = name.to_lowercase().chars().filter(|c| c.is_alphanumeric() || *c == '+').collect();
@@ -101,6 +110,13 @@ mod tests {
         for wrong in ["", "-karras", "karras", "euler-", "é-karras", "eulerkarras"] {
             assert!(parse_scheduler(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_misspelt_suffix_is_mended() {
+        assert_eq!(meant("dpm++2m-karas").as_deref(), Some("dpm++2m-karras"));
+        assert_eq!(meant("euler-a-exponetial").as_deref(), Some("euler-a-exponential"));
+        assert_eq!(meant("euler-zzz"), meant("euler-yyy"), "no spacing is near");
     }
 
     #[test]

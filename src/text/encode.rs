@@ -11,6 +11,9 @@ use super::prompt::schedule::{is_unedited, schedule, Span};
 use crate::error::{Error, Result};
 use crate::request::{LongPrompt, Weighting};
 
+/// Characters of a text that a message quotes.
+const LONGEST_QUOTE: usize = 1000;
+
 /// How a prompt is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EncodeOptions {
@@ -229,12 +232,20 @@ fn remarks(texts: &[&str], options: &EncodeOptions, plans: &[Plan]) -> (Vec<Stri
     }
     let mut warnings: Vec<String> = Vec::new();
     for cut in plans.iter().flat_map(|plan| &plan.cut) {
-        let warning = format!("the prompt is too long; cut off: `{cut}`");
+        let warning = format!("the prompt is too long; cut off: {}", quoted(cut));
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }
     }
     (notes, warnings)
+}
+
+/// A text in a message: its beginning, and how much more there is.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_QUOTE) {
+        Some((end, _)) => format!("`{} ...` and {} more characters", &text[..end], text[end..].chars().count()),
+        None => format!("`{text}`"),
+    }
 }
 
 #[cfg(test)]

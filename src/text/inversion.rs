@@ -67,7 +67,10 @@ impl Inversion {
         };
         if tensors.is_empty() {
             let message = format!("`{label}` is no textual inversion: it holds {}", list(&names));
-            return Err(Error::model(message, "models go to `--model`, LoRAs to `--lora`"));
+            return Err(Error::model(
+                message,
+                "take a file of textual inversion: one tensor of a few vectors for each text encoder",
+            ));
         }
         let vectors = tensors.iter().map(|name| read(source, name)).collect::<Result<_>>()?;
         Ok(Inversion { label, words, vectors })

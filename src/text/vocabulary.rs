@@ -258,7 +258,7 @@ impl OwnedFiles {
     pub fn read(folder: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = folder.join(name);
-            match std::fs::read(&path) {
+            match crate::files::read_small(&path) {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(e) => Err(Error::io("read", path)(e)),

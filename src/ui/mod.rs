@@ -154,6 +154,14 @@ impl Ui {
         }
     }
 
+    /// The end of all that is said.
+    ///
+    /// # Errors
+    /// When data was lost on its way to standard output. Whoever closed it did not want it: that is no error.
+    pub fn close(&mut self) -> Result<()> {
+        self.streams.lost.take().map_or(Ok(()), |e| Err(Error::io("write to", "standard output")(e)))
+    }
+
     /// A line of data on standard output. Control characters are taken out for a terminal only.
     pub fn data(&mut self, line: &str) {
         let line = if self.streams.out_is_terminal { clean(line).into() } else { std::borrow::Cow::from(line) };

@@ -1,6 +1,7 @@
-//! The two streams of a process, replaceable for tests. Nobody may be listening any more: that is no failure.
+//! The two streams of a process, replaceable for tests. Nobody may be listening any more: that is no failure. Data that is lost
+//! for another reason is one, but none that ends the work.
 
-use std::io::{stderr, stdout, IsTerminal, Write};
+use std::io::{self, stderr, stdout, ErrorKind, IsTerminal, Write};
 
 use indicatif::ProgressDrawTarget;
 
@@ -16,6 +17,8 @@ pub struct Streams {
     pub err_is_terminal: bool,
     /// Where bars are drawn.
     pub bar_target: fn() -> ProgressDrawTarget,
+    /// Why data was lost, when it was: a full disk.
+    pub lost: Option<io::Error>,
 }
 
 impl Streams {
@@ -28,23 +31,26 @@ impl Streams {
             out_is_terminal: stdout().is_terminal(),
             err_is_terminal: stderr().is_terminal(),
             bar_target: ProgressDrawTarget::stderr,
+            lost: None,
         }
     }
 
     /// A line of data, at once.
     pub fn data(&mut self, line: &str) {
-        write_line(&mut self.out, line);
+        if let Err(e) = write_line(&mut self.out, line) {
+            self.lost = Some(e).filter(|e| e.kind() != ErrorKind::BrokenPipe).or(self.lost.take());
+        }
     }
 
     /// A line for people, at once.
     pub fn error_line(&mut self, line: &str) {
-        write_line(&mut self.err, line);
+        // Nothing is left to say it with.
+        let _ = write_line(&mut self.err, line);
     }
 }
 
-/// One write for the whole line, so that lines of several processes do not mix. A reader that left, or a closed stream, is
-/// nothing that should end the work: the pictures are what counts.
-fn write_line(stream: &mut dyn Write, line: &str) {
+/// One write for the whole line, so that lines of several processes do not mix.
+fn write_line(stream: &mut dyn Write, line: &str) -> io::Result<()> {
     let line = format!("{line}\n");
-    let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
+    stream.write_all(line.as_bytes()).and_then(|()| stream.flush())
 }

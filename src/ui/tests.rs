@@ -38,6 +38,7 @@ fn seen(options: UiOptions, terminal: bool, act: impl FnOnce(&mut Ui)) -> (Strin
         out_is_terminal: terminal,
         err_is_terminal: terminal,
         bar_target: ProgressDrawTarget::hidden,
+        lost: None,
     };
     let mut ui = Ui::on_streams(options, streams, |_| None);
     act(&mut ui);
@@ -165,25 +166,27 @@ fn bars_need_a_terminal_and_consent() {
 
 #[test]
 fn closed_streams_do_not_stop_the_work() {
-    struct Closed;
+    struct Closed(io::ErrorKind);
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
+            Err(self.0.into())
         }
         fn flush(&mut self) -> io::Result<()> {
-            Err(io::ErrorKind::BrokenPipe.into())
+            Err(self.0.into())
         }
     }
-    for json in [false, true] {
+    for (json, kind) in [(false, io::ErrorKind::BrokenPipe), (true, io::ErrorKind::StorageFull)] {
         let streams = Streams {
-            out: Box::new(Closed),
-            err: Box::new(Closed),
+            out: Box::new(Closed(kind)),
+            err: Box::new(Closed(kind)),
             out_is_terminal: false,
             err_is_terminal: true,
             bar_target: ProgressDrawTarget::hidden,
+            lost: None,
         };
         let mut ui = Ui::on_streams(UiOptions { json, ..OPTIONS }, streams, |_| None);
         run(&mut ui);
         ui.error(&Error::Interrupted);
+        assert_eq!(ui.close().is_err(), kind == io::ErrorKind::StorageFull, "lost data is told at the end");
     }
 }

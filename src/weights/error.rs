@@ -1,7 +1,8 @@
 //! What can be wrong with a file of weights, each with its own message and hint.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use super::pickle::PickleError;
 
@@ -11,6 +12,12 @@ pub enum WeightsError {
     /// There is no such file.
     #[error("there is no file `{}`", .0.display())]
     NotFound(PathBuf),
+    /// A link whose target is gone.
+    #[error("`{}` is a link to a file that is not there", .0.display())]
+    DanglingLink(PathBuf),
+    /// A pipe or a device: it has no end, or none that is known.
+    #[error("`{}` is a pipe or a device, not a file of weights", .0.display())]
+    NotAFile(PathBuf),
     /// A folder stands where a file is expected.
     #[error("`{}` is a folder, not a file of weights", .0.display())]
     IsFolder(PathBuf),
@@ -26,7 +33,7 @@ pub enum WeightsError {
     #[error("`{0}` is empty")]
     Empty(String),
     /// The file is the stand-in that git leaves for a large file.
-    #[error("`{file}` is a Git LFS pointer, not the weights{}", size_of_weights(*.size))]
+    #[error("`{file}` is a Git LFS pointer, not the file itself{}", size_of_file(*.size))]
     LfsPointer {
         /// The file.
         file: String,
@@ -34,7 +41,7 @@ pub enum WeightsError {
         size: Option<u64>,
     },
     /// The file is a web page, as saved from a link that asks for a login.
-    #[error("`{0}` is a web page, not a file of weights")]
+    #[error("`{0}` is a web page, not the file itself")]
     WebPage(String),
     /// The file is of another format, known by its first bytes.
     #[error("`{file}` is {format}, which this version does not read")]
@@ -165,6 +172,17 @@ impl fmt::Display for Mismatch {
 }
 
 impl WeightsError {
+    /// The system's answer about a file of weights.
+    pub(super) fn io(path: &Path, source: std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.kind() {
+            ErrorKind::NotFound if path.is_symlink() => WeightsError::DanglingLink(path),
+            ErrorKind::NotFound | ErrorKind::NotADirectory => WeightsError::NotFound(path),
+            ErrorKind::IsADirectory => WeightsError::IsFolder(path),
+            _ => WeightsError::Io { path, source },
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -173,7 +191,9 @@ impl WeightsError {
                 "check the path; a model folder is complete when each part has its weights in it"
             }
             WeightsError::IsFolder(_) => "name the .safetensors file in it",
-            WeightsError::Io { .. } => return None,
+            WeightsError::DanglingLink(_) => "fetch the file again: whatever the link led to was moved or removed",
+            WeightsError::NotAFile(_) => "give a file on a disk: weights are mapped into memory",
+            WeightsError::Io { .. } => "check that the file can be read, and fetch it again if not",
             WeightsError::Empty(_) | WeightsError::HeaderTooLarge { .. } | WeightsError::Truncated { .. } => {
                 "the download was cut off: fetch the file again"
             }
@@ -196,6 +216,6 @@ impl WeightsError {
     }
 }
 
-fn size_of_weights(size: Option<u64>) -> String {
-    size.map(|bytes| format!(" (those have {bytes} bytes)")).unwrap_or_default()
+fn size_of_file(size: Option<u64>) -> String {
+    size.map(|bytes| format!(" (which has {bytes} bytes)")).unwrap_or_default()
 }

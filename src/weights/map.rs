@@ -1,7 +1,6 @@
 //! Files mapped into memory: the one place with `unsafe`.
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -11,15 +10,15 @@ use super::WeightsError;
 /// Maps a file that has content.
 ///
 /// # Errors
-/// When there is no such file, or it is a folder, empty or unreadable.
+/// When there is no such file, or it is a folder, a pipe or device, empty or unreadable.
 pub(super) fn map(path: &Path) -> Result<Mmap, WeightsError> {
-    let io = |source: std::io::Error| match source.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => WeightsError::NotFound(path.into()),
-        _ => WeightsError::Io { path: path.into(), source },
-    };
+    let io = |source| WeightsError::io(path, source);
     let metadata = std::fs::metadata(path).map_err(io)?;
     if metadata.is_dir() {
         return Err(WeightsError::IsFolder(path.into()));
+    }
+    if !metadata.is_file() {
+        return Err(WeightsError::NotAFile(path.into()));
     }
     if metadata.len() == 0 {
         return Err(WeightsError::Empty(path.display().to_string()));

@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub use error::{Mismatch, ShapeMismatch, WeightsError};
 pub use safetensors::Safetensors;
 pub use sharded::Sharded;
+pub(crate) use sniff::refuse_other_formats;
 
 use crate::nn::ParamSource;
 

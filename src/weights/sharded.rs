@@ -7,6 +7,7 @@ use candle_core::{DType, Shape, Tensor};
 use serde::Deserialize;
 
 use super::{Safetensors, WeightsError};
+use crate::files::read_small;
 use crate::nn::ParamSource;
 
 /// The tensors of several files under one index.
@@ -29,14 +30,10 @@ impl Sharded {
     /// When the index or one of the files is missing or damaged, or a tensor is not in the file that the index names.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let label = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => WeightsError::NotFound(path.into()),
-            std::io::ErrorKind::IsADirectory => WeightsError::IsFolder(path.into()),
-            _ => WeightsError::Io { path: path.into(), source },
-        })?;
-        super::sniff::refuse_other_formats(&label, text.as_bytes())?;
+        let text = read_small(path).map_err(|e| WeightsError::io(path, e))?;
+        super::refuse_other_formats(&label, &text)?;
         let bad = |reason: String| WeightsError::BadIndex { file: label.clone(), reason };
-        let index: Index = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        let index: Index = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
         let mut files: Vec<&String> = index.weight_map.values().collect();
         files.sort_unstable();
         files.dedup();

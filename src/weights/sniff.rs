@@ -18,7 +18,7 @@ const OTHER_FORMATS: [(&[u8], &str); 8] = [
 ///
 /// # Errors
 /// When the file is something else.
-pub(super) fn refuse_other_formats(file: &str, start: &[u8]) -> Result<(), WeightsError> {
+pub(crate) fn refuse_other_formats(file: &str, start: &[u8]) -> Result<(), WeightsError> {
     if start.is_empty() {
         return Err(WeightsError::Empty(file.into()));
     }

@@ -68,6 +68,59 @@ fn files_that_are_no_weights_are_told_apart() {
     refused(write(b"\x02\0\0\0\0\0\0\0{}"), &[UNET]);
 }
 
+/// Pipes and devices in a model's folder were waited for, or read without end.
+#[cfg(target_os = "linux")]
+#[test]
+fn pipes_and_devices_are_not_read() {
+    for file in
+        [UNET, "unet/config.json", "tokenizer/merges.txt", "unet/diffusion_pytorch_model.safetensors.index.json"]
+    {
+        refused(
+            |model| {
+                let _ = fs::remove_file(model.join(UNET));
+                let _ = fs::remove_file(model.join(file));
+                assert!(std::process::Command::new("mkfifo").arg(model.join(file)).status().unwrap().success());
+            },
+            &[file, "pipe"],
+        );
+        let zero = |model: &Path| {
+            let _ = fs::remove_file(model.join(UNET));
+            let _ = fs::remove_file(model.join(file));
+            std::os::unix::fs::symlink("/dev/zero", model.join(file)).unwrap();
+        };
+        refused(zero, &[file]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_are_said() {
+    for file in [UNET, "unet/config.json", "tokenizer/tokenizer_config.json"] {
+        let dangling = |model: &Path| {
+            fs::remove_file(model.join(file)).unwrap();
+            std::os::unix::fs::symlink("../../blobs/gone", model.join(file)).unwrap();
+        };
+        refused(dangling, &[file, "link"]);
+    }
+}
+
+#[test]
+fn small_files_that_are_stand_ins_or_folders_are_said() {
+    let files = ["model_index.json", "scheduler/scheduler_config.json", "unet/config.json", "tokenizer/merges.txt"];
+    for file in files {
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n";
+        refused(|model| fs::write(model.join(file), pointer).unwrap(), &[file, "LFS", "123"]);
+        refused(|model| fs::write(model.join(file), "<html></html>").unwrap(), &[file, "web page"]);
+        refused(|model| fs::write(model.join(file), "").unwrap(), &[file, "empty"]);
+        let folder = |model: &Path| {
+            fs::remove_file(model.join(file)).unwrap();
+            fs::create_dir(model.join(file)).unwrap();
+        };
+        refused(folder, &[file.rsplit('/').next().unwrap()]);
+    }
+    refused(|model| fs::write(model.join("model_index.json"), "[]").unwrap(), &["model_index.json"]);
+}
+
 #[test]
 fn a_config_that_is_no_json() {
     refused(|model| fs::write(model.join("unet/config.json"), "{").unwrap(), &["unet/config.json"]);

@@ -10,6 +10,7 @@ mod determinism;
 mod golden;
 mod help;
 mod interrupt;
+mod memory;
 mod metadata;
 mod output;
 mod prompts;

@@ -117,6 +117,53 @@ fn intermediates_go_into_their_folder() {
     assert_ne!(read(&steps[0]), read(&steps[1]));
 }
 
+/// `-o - --intermediates=DIR` is accepted, and once failed at the first step.
+#[test]
+fn intermediates_of_a_picture_on_standard_output_go_into_their_folder() {
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.quick(&["--steps", "3", "--intermediates=steps", "-o", "-"]).succeeds();
+    pixels(&outcome.stdout);
+    assert_eq!(files(&sandbox.path("steps")), ["a-red-apple-7-step-001.png", "a-red-apple-7-step-002.png"]);
+}
+
+#[test]
+fn intermediates_without_a_place_are_refused_before_the_work() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("file"), "").unwrap();
+    let at_once = |more: &[&str], code| {
+        let outcome = sandbox.quick(more).fails(code);
+        assert!(!outcome.stderr.contains("computing"), "{}", outcome.stderr);
+    };
+    at_once(&["--intermediates=file"], exit_code::FAILURE);
+    at_once(&["--intermediates=file/steps"], exit_code::FAILURE);
+    at_once(&["--intermediates", "-o", "/dev/null"], exit_code::USAGE);
+    sandbox.quick(&["--intermediates", "--every", "150", "-o", "a.png"]).succeeds().says(&["`--intermediates`"]);
+}
+
+/// The request is all that a dry run makes: when it is lost, that is a failure.
+#[cfg(target_os = "linux")]
+#[test]
+fn lost_data_on_standard_output_is_a_failure() {
+    let sandbox = Sandbox::new();
+    for more in ["--dry-run", "--json"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = sandbox.command(crate::support::QUICK.iter().chain(&[more]));
+        let output = command.stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(exit_code::FAILURE.into()), "{stderr}");
+        assert!(stderr.contains("standard output") && stderr.contains("full"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_dry_run_makes_the_choices_of_the_prompt() {
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run(["generate", "{red|green} apple", "--dry-run", "--seed", "1"]).succeeds();
+    let plan: serde_json::Value = serde_json::from_str(outcome.text()).unwrap();
+    let text = plan["request"]["prompt"]["text"].as_str().unwrap();
+    assert!(["red apple", "green apple"].contains(&text), "{text}");
+}
+
 #[test]
 fn a_dry_run_prints_the_complete_request_and_writes_nothing() {
     let sandbox = Sandbox::new();

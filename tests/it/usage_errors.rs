@@ -21,6 +21,7 @@ fn each_wrong_value_is_refused_with_what_to_give_instead() {
         (&["x", "--clip-skip", "0"], &["--clip-skip", "1"]),
         (&["x", "--every", "2"], &["--intermediates"]),
         (&["x", "--seed", "-1"], &["--seed", "random"]),
+        (&["x", "--seed", "18446744073709551615", "--count", "3"], &["18446744073709551613"]),
         (&["x", "--step", "2"], &["`--step`", "did you mean `--steps`?"]),
         (&["x", "-p", "y"], &["two prompts"]),
         (&["a", "red", "apple"], &["quotes"]),
@@ -66,4 +67,14 @@ fn errors_have_colours_only_when_asked() {
     assert!(coloured.stderr.contains('\u{1b}'));
     let never = sandbox.command(["generate", "x", "-o", "no/such/folder/x.png", "--color", "never"]).output().unwrap();
     assert!(!never.stderr.contains(&0x1b));
+}
+
+#[test]
+fn errors_of_the_command_line_are_shown_as_it_says() {
+    let sandbox = Sandbox::new();
+    let coloured = sandbox.run(["generate", "x", "--steps", "0", "--color", "always"]);
+    assert!(coloured.stderr.contains('\u{1b}'));
+    let json = sandbox.run(["generate", "x", "--steps", "0", "--json"]);
+    let event: serde_json::Value = serde_json::from_str(json.text()).unwrap();
+    assert_eq!((&event["event"], &event["exit_code"]), (&"error".into(), &2.into()));
 }

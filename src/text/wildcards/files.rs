@@ -2,10 +2,12 @@
 //! left out. `__a/b__` is `b.txt` in the folder `a`. Nothing outside of the folder is read.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::files::read_small;
 
 /// How alike a name must be to be proposed.
 const ALIKE: f64 = 0.7;
@@ -36,7 +38,10 @@ impl WildcardFolder {
             return Ok(Arc::clone(lines));
         }
         let path = self.file(name)?;
-        let text = std::fs::read_to_string(&path).map_err(Error::io("read", path))?;
+        let text = read_small(&path).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is no UTF-8 text"))
+        });
+        let text = text.map_err(Error::io("read", path))?;
         let entries = text.trim_start_matches('\u{feff}').lines().map(str::trim);
         let lines: Vec<String> =
             entries.filter(|line| !line.is_empty() && !line.starts_with('#')).map(String::from).collect();
@@ -69,7 +74,11 @@ impl WildcardFolder {
         let mut names = Vec::new();
         collect_names(&self.path, "", 0, &mut names);
         let alike = |other: &String| strsim::jaro_winkler(name, other);
-        let best = names.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|best| alike(best) >= ALIKE);
+        let best = names
+            .iter()
+            .filter(|other| *other != name)
+            .max_by(|a, b| alike(a).total_cmp(&alike(b)))
+            .filter(|best| alike(best) >= ALIKE);
         let hint = match best {
             Some(best) => format!("did you mean `__{best}__`?"),
             None => format!("write its entries into `{name}.txt` in the wildcard folder, or escape the underscores"),

@@ -56,8 +56,15 @@ impl Wildcards {
     }
 
     fn resolve_into(&mut self, text: &str, depth: usize, out: &mut String) -> Result<()> {
-        if depth > MAX_DEPTH || self.draws > MAX_DRAWS {
+        if depth > MAX_DEPTH {
             return Err(Error::usage("the prompt's wildcards never end", "look for a file that names itself"));
+        }
+        if self.draws > MAX_DRAWS {
+            let message = format!("the prompt makes more than {MAX_DRAWS} choices");
+            return Err(Error::usage(
+                message,
+                "give a shorter one, and look for a file of wildcards that names itself",
+            ));
         }
         let braces = matching_braces(text);
         let mut at = 0;

@@ -1,0 +1,136 @@
+//! Whether a picture can fit into the machine's memory. An allocation that fails ends the process without a word, and a system
+//! that has lent more than it has kills it: so what cannot fit is refused before the work.
+
+use std::path::Path;
+
+use crate::pipeline::{Family, Machine, Plan};
+use crate::{Error, Result};
+
+/// Bytes of a value: on the CPU activations are f32 in every precision.
+const VALUE: u64 = 4;
+
+/// Refuses a plan whose activations alone are larger than the memory. Devices other than the CPU tell by themselves.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub fn check(plan: &Plan, machine: &Machine) -> Result<()> {
+    if !machine.device.is_cpu() {
+        return Ok(());
+    }
+    let need = least_needed(plan);
+    match available(Path::new("/")) {
+        Some(have) if need > have => Err(Error::OutOfMemory { need, have }),
+        _ => Ok(()),
+    }
+}
+
+/// A lower bound, in bytes, of what a plan takes beside the weights.
+fn least_needed(plan: &Plan) -> u64 {
+    let (width, height) = plan.size();
+    let factor = plan.family.vae_scale_factor();
+    let latents = (width / factor, height / factor);
+    // Guidance is a batch of both predictions.
+    let samples = plan.batch() * if plan.guided() { 2 } else { 1 };
+    (samples as u64 * of_unet(&plan.family, latents)).max(of_decoder(&plan.family, (width, height)))
+}
+
+/// Between its way down and its way up the UNet holds all of its skips.
+fn of_unet(family: &Family, (mut width, mut height): (usize, usize)) -> u64 {
+    let channels = &family.unet.block_out_channels;
+    let layers = family.unet.layers_per_block.expand(channels.len()).unwrap_or_default();
+    let mut values = channels.first().map_or(0, |first| first * width * height);
+    for (level, (channels_here, layers)) in channels.iter().zip(layers).enumerate() {
+        values += layers * channels_here * width * height;
+        if level + 1 < channels.len() {
+            (width, height) = (width.div_ceil(2), height.div_ceil(2));
+            values += channels_here * width * height;
+        }
+    }
+    values as u64 * VALUE
+}
+
+/// In the decoder's last block, at full size, a residual, its normed copy and what the first convolution makes of that are held
+/// together. Pictures are decoded one after the other.
+fn of_decoder(family: &Family, (width, height): (usize, usize)) -> u64 {
+    let channels = &family.vae.block_out_channels;
+    let (Some(last), Some(before)) = (channels.first(), channels.get(1).or(channels.first())) else { return 0 };
+    (width * height * (2 * before + last)) as u64 * VALUE
+}
+
+/// Memory that a process may still get, in bytes: what is free or can be freed, and no more than its limits. `None` where the
+/// system does not tell as Linux does. `root` is `/`, but for tests.
+fn available(root: &Path) -> Option<u64> {
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).ok();
+    let free = read("proc/meminfo").and_then(|text| {
+        let field = |name| number_after(&text, name).map(|kib: u64| kib.saturating_mul(1024));
+        Some(field("MemAvailable:")?.saturating_add(field("SwapFree:").unwrap_or(0)))
+    });
+    let address_space = read("proc/self/limits").and_then(|text| number_after(&text, "Max address space"));
+    let group = read("proc/self/cgroup").and_then(|text| limit_of_groups(&text, read));
+    [free, address_space, group].into_iter().flatten().min()
+}
+
+/// The least limit of a control group, version 2, and those around it; `groups` is the text of `/proc/self/cgroup`.
+fn limit_of_groups(groups: &str, read: impl Fn(&str) -> Option<String>) -> Option<u64> {
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let around = Path::new(own).ancestors().map(|group| Path::new("sys/fs/cgroup").join(group).join("memory.max"));
+    around.filter_map(|file| read(file.to_str()?)?.trim().parse().ok()).min()
+}
+
+/// The number behind a name at the start of a line; none when a word such as `unlimited` stands there.
+fn number_after(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+
+    fn plan(change: impl FnOnce(&mut Request)) -> Plan {
+        let mut request = Request::default();
+        change(&mut request);
+        Plan::new(&request).unwrap()
+    }
+
+    #[test]
+    fn the_bound_is_that_of_the_widest_place() {
+        // The built-in model: a UNet of 64 and 128 channels with a layer a block, a decoder that ends with 32 and 32 channels.
+        let (large, small) = (256 * 256, 128 * 128);
+        let decoder = |pixels: u64| pixels * 96 * 4;
+        let unet = (64 * large + 64 * large + 64 * small + 128 * small) * 4;
+        let sized = |side, batch, guidance| {
+            least_needed(&plan(|request| {
+                (request.image.width, request.image.height) = (Some(side), Some(side));
+                (request.image.batch, request.sampling.guidance) = (Some(batch), Some(guidance));
+            }))
+        };
+        assert_eq!(sized(2048, 1, 1.0), decoder(2048 * 2048));
+        assert_eq!(sized(2048, 64, 1.0), 64 * unet);
+        assert_eq!(sized(2048, 64, 4.0), 128 * unet);
+    }
+
+    #[test]
+    fn the_smallest_of_memory_and_limits_counts() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(available(root.path()), None);
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("proc/meminfo", "MemTotal:  9000 kB\nMemAvailable:    4000 kB\nSwapFree:   1000 kB\n");
+        assert_eq!(available(root.path()), Some(5000 * 1024));
+        write(
+            "proc/self/limits",
+            "Limit  Soft\nMax address space         unlimited            unlimited            bytes\n",
+        );
+        write("proc/self/cgroup", "1:name=x:/y\n0::/user/run\n");
+        write("sys/fs/cgroup/user/run/memory.max", "max\n");
+        assert_eq!(available(root.path()), Some(5000 * 1024));
+        write("sys/fs/cgroup/user/memory.max", "3000000\n");
+        assert_eq!(available(root.path()), Some(3_000_000));
+        write("proc/self/limits", "Max address space         2000000              unlimited            bytes\n");
+        assert_eq!(available(root.path()), Some(2_000_000));
+    }
+}

@@ -1,4 +1,4 @@
-//! The whole command, run as a user runs it, on the built-in model: exit code, standard output, standard error, files.
+//! The whole command, run as a user runs it: exit code, standard output, standard error, files.
 //!
 //! One file a topic. Wording is not tested beyond the words a user would look for.
 
@@ -12,6 +12,7 @@ mod help;
 mod interrupt;
 mod metadata;
 mod output;
+mod parity;
 mod prompts;
 mod support;
 mod usage_errors;

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use sdgen::error::exit_code;
 
-use crate::support::{Sandbox, QUICK};
+use crate::support::{replace, Sandbox, QUICK};
 
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
@@ -125,10 +125,4 @@ fn a_single_file_is_refused_by_what_it_is() {
         .says(&["page.safetensors"]);
     let file = model.join(UNET);
     sandbox.quick(&["--model", file.to_str().unwrap()]).fails(exit_code::MODEL).says(&["folder"]);
-}
-
-fn replace(file: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).unwrap();
-    assert!(text.contains(from), "{}: no `{from}`", file.display());
-    fs::write(file, text.replace(from, to)).unwrap();
 }

@@ -13,6 +13,7 @@ mod interrupt;
 mod metadata;
 mod output;
 mod parity;
+mod precision;
 mod prompts;
 mod support;
 mod usage_errors;

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::Deserialize;
 
 use crate::hub::ModelFiles;
+use crate::models::clip::ClipTextConfig;
 use crate::models::unet::UNetConfig;
 use crate::models::vae::VaeConfig;
 use crate::sampling::{Prediction, Sampler, SchedulerConfig};
@@ -47,8 +48,8 @@ pub struct Family {
     pub vae: VaeConfig,
     /// The model's own scheduler.
     pub scheduler: SchedulerConfig,
-    /// Whether there are two text encoders, as in SDXL.
-    pub two_encoders: bool,
+    /// The text encoders' configs: one, or two as in SDXL.
+    pub text_encoders: Vec<ClipTextConfig>,
     /// Whether an absent negative prompt is zeros instead of the encoded empty string.
     pub zeros_for_absent_negative: bool,
 }
@@ -78,18 +79,24 @@ impl Family {
             ));
         }
         let unet = files.config("unet", UNetConfig::from_json)?;
+        let mut text_encoders = vec![files.config("text_encoder", ClipTextConfig::from_json)?];
+        if files.read("text_encoder_2/config.json")?.is_some() {
+            text_encoders.push(files.config("text_encoder_2", ClipTextConfig::from_json)?);
+        }
         let family = Family {
             vae: files.config("vae", VaeConfig::from_json)?,
             scheduler: SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?,
-            two_encoders: files.read("text_encoder_2/config.json")?.is_some(),
+            text_encoders,
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
             unet,
         };
-        family.check(&files.name())?;
+        family.check_task(&files.name())?;
+        family.check_fit(&files.name())?;
         Ok(family)
     }
 
-    fn check(&self, name: &str) -> Result<()> {
+    /// Refuses models that want more than a text.
+    fn check_task(&self, name: &str) -> Result<()> {
         let (channels, latents) = (self.unet.in_channels, self.vae.latent_channels);
         if channels == latents {
             return Ok(());
@@ -103,6 +110,42 @@ impl Family {
             format!("`{name}` is {what} ({channels} input channels)"),
             format!("`generate` runs models whose UNet takes {latents} channels"),
         ))
+    }
+
+    /// Refuses parts that do not belong together.
+    fn check_fit(&self, name: &str) -> Result<()> {
+        let misfit = |what: String| {
+            let message = format!("the parts of `{name}` do not belong together: {what}");
+            Err(Error::model(message, "take all parts from one model"))
+        };
+        let text: usize = self.text_encoders.iter().map(|encoder| encoder.hidden_size).sum();
+        let taken = self.unet.cross_attention_dim.expand(self.unet.block_out_channels.len()).unwrap_or_default();
+        if let Some(taken) = taken.iter().find(|taken| **taken != text) {
+            return misfit(format!("the text encoders give vectors of {text}, the UNet takes {taken}"));
+        }
+        let (output, latents) = (self.unet.out_channels, self.vae.latent_channels);
+        if output != latents {
+            return misfit(format!("the UNet gives {output} channels, the VAE takes {latents}"));
+        }
+        match (self.two_encoders(), self.unet.addition_embed_type.is_some()) {
+            (true, false) => return misfit("there are two text encoders, and a UNet that takes no pooled text".into()),
+            (false, true) => return misfit("the UNet takes pooled text, and there is no second text encoder".into()),
+            _ => {}
+        }
+        let (sizes, all) = (self.unet.addition_time_embed_dim, self.unet.projection_class_embeddings_input_dim);
+        let pooled = self.text_encoders.last().map_or(0, |encoder| encoder.projection_dim);
+        match sizes.zip(all) {
+            Some((sizes, all)) if self.two_encoders() && pooled + 6 * sizes != all => misfit(format!(
+                "pooled text of {pooled} and six sizes of {sizes} are not the {all} that the UNet takes"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there are two text encoders, as in SDXL.
+    #[must_use]
+    pub fn two_encoders(&self) -> bool {
+        self.text_encoders.len() == 2
     }
 
     /// How many pixels of the picture lie along a side of one latent: 8 for all published models.
@@ -143,7 +186,7 @@ impl Family {
             () if built_in => (20, 4.0),
             () if self.scheduler.sampler() == Ok(Sampler::Lcm) => (4, 1.0),
             () if self.is_turbo() => (4, 0.0),
-            () if self.two_encoders => (25, 5.0),
+            () if self.two_encoders() => (25, 5.0),
             () => (25, 7.5),
         };
         Defaults { steps, guidance, size }

@@ -77,8 +77,10 @@ fn a_config_that_is_no_json() {
 #[test]
 fn weights_that_do_not_fit_their_config_are_named_all_at_once() {
     refused(
-        |model| replace(&model.join("unet/config.json"), "\"cross_attention_dim\": 128", "\"cross_attention_dim\": 64"),
-        &["attn2.to_k.weight", "128", "64"],
+        |model| {
+            replace(&model.join("text_encoder/config.json"), "\"intermediate_size\": 512", "\"intermediate_size\": 256")
+        },
+        &["layers.0.mlp.fc1.weight", "layers.2.mlp.fc2.weight", "512", "256"],
     );
 }
 
@@ -125,4 +127,15 @@ fn a_single_file_is_refused_by_what_it_is() {
         .says(&["page.safetensors"]);
     let file = model.join(UNET);
     sandbox.quick(&["--model", file.to_str().unwrap()]).fails(exit_code::MODEL).says(&["folder"]);
+}
+
+#[test]
+fn parts_of_different_models_do_not_belong_together() {
+    for (file, from, to, words) in [
+        ("text_encoder/config.json", "\"hidden_size\": 128", "\"hidden_size\": 64", ["text", "128"]),
+        ("unet/config.json", "\"out_channels\": 4", "\"out_channels\": 8", ["8 channels", "VAE"]),
+        ("vae/config.json", "\"latent_channels\": 4", "\"latent_channels\": 16", ["text-to-image", "16 channels"]),
+    ] {
+        refused(|model| replace(&model.join(file), from, to), &words);
+    }
 }

@@ -8,6 +8,7 @@ use crate::hub::ModelFiles;
 use crate::models::clip::ClipTextConfig;
 use crate::models::unet::UNetConfig;
 use crate::models::vae::VaeConfig;
+use crate::models::OneOrMany;
 use crate::sampling::{Prediction, Sampler, SchedulerConfig};
 use crate::{Error, Result};
 
@@ -37,6 +38,9 @@ struct ModelIndex {
     /// SDXL: an absent negative prompt is zeros, not the encoded empty string.
     #[serde(default)]
     force_zeros_for_empty_prompt: bool,
+    /// The scheduler's library and class.
+    #[serde(default)]
+    scheduler: Option<(Option<String>, Option<String>)>,
 }
 
 /// The configs of a Stable Diffusion model: all that is known of it before its weights are read.
@@ -83,9 +87,15 @@ impl Family {
         if files.read("text_encoder_2/config.json")?.is_some() {
             text_encoders.push(files.config("text_encoder_2", ClipTextConfig::from_json)?);
         }
+        let scheduler = SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?;
+        let scheduler = match index.scheduler {
+            Some((_, Some(class))) => scheduler.with_class(&class),
+            _ => scheduler,
+        };
+        let scheduler = if text_encoders.len() == 1 { scheduler.for_stable_diffusion() } else { scheduler };
         let family = Family {
             vae: files.config("vae", VaeConfig::from_json)?,
-            scheduler: SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?,
+            scheduler,
             text_encoders,
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
             unet,
@@ -177,9 +187,7 @@ impl Family {
     /// ancestral Euler sampler and no zero-terminal-SNR rescaling; they were distilled to work unguided in 1 to 4 steps.
     #[must_use]
     pub fn defaults(&self, built_in: bool) -> Defaults {
-        // SD 1.x when the config says nothing, as its own does not.
-        let latents = self.unet.sample_size.as_ref().and_then(|side| side.expand(2));
-        let (height, width) = latents.map_or((64, 64), |sides| (sides[0], sides[1]));
+        let (height, width) = self.latent_size();
         let factor = self.vae_scale_factor();
         let size = (width * factor, height * factor);
         let (steps, guidance) = match () {
@@ -190,6 +198,19 @@ impl Family {
             () => (25, 7.5),
         };
         Defaults { steps, guidance, size }
+    }
+
+    /// Height and width of the latents that the model was trained for. Early configs of Stable Diffusion 1.x name half of it,
+    /// which diffusers corrects too; where nothing is said it is theirs.
+    fn latent_size(&self) -> (usize, usize) {
+        const FIRST: usize = 64;
+        match &self.unet.sample_size {
+            Some(OneOrMany::Many(sides)) if sides.len() == 2 => (sides[0], sides[1]),
+            Some(OneOrMany::One(side)) if *side >= FIRST || self.two_encoders() || !self.unet.is_before(0, 9) => {
+                (*side, *side)
+            }
+            _ => (FIRST, FIRST),
+        }
     }
 
     fn is_turbo(&self) -> bool {
@@ -205,4 +226,42 @@ fn parse<T: DeserializeOwned>(files: &ModelFiles, path: &str) -> Result<T> {
     serde_json::from_str(&files.text(path)?).map_err(|e| {
         Error::model(format!("`{}` is not understood: {e}", files.label(path)), "fetch the model's folder again")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(model: &str) -> Family {
+        let folder = format!("{}/tests/fixtures/models/{model}", env!("CARGO_MANIFEST_DIR"));
+        Family::detect(&crate::hub::resolve(&folder).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn defaults_come_from_the_configs() {
+        for (model, steps, guidance) in
+            [("sd15", 25, 7.5), ("sd21", 25, 7.5), ("sdxl", 25, 5.0), ("sdxl-turbo", 4, 0.0)]
+        {
+            let family = family(model);
+            assert_eq!(family.two_encoders(), model.starts_with("sdxl"), "{model}");
+            assert_eq!(family.defaults(false), Defaults { steps, guidance, size: (128, 128) }, "{model}");
+        }
+    }
+
+    #[test]
+    fn early_configs_name_half_the_size() {
+        let mut family = family("sd15");
+        let size = |family: &Family| family.defaults(false).size;
+        family.vae.block_out_channels = vec![1; 4];
+        family.unet.sample_size = Some(OneOrMany::One(32));
+        assert_eq!(size(&family), (256, 256));
+        family.unet.diffusers_version = Some("0.8.1".into());
+        assert_eq!(size(&family), (512, 512));
+        family.unet.diffusers_version = Some("0.10.0.dev0".into());
+        assert_eq!(size(&family), (256, 256));
+        family.unet.sample_size = Some(OneOrMany::Many(vec![64, 96]));
+        assert_eq!(size(&family), (768, 512));
+        family.unet.sample_size = None;
+        assert_eq!(size(&family), (512, 512));
+    }
 }

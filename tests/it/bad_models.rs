@@ -78,7 +78,11 @@ fn a_config_that_is_no_json() {
 fn weights_that_do_not_fit_their_config_are_named_all_at_once() {
     refused(
         |model| {
-            replace(&model.join("text_encoder/config.json"), "\"intermediate_size\": 512", "\"intermediate_size\": 256")
+            replace(
+                &model.join("text_encoder/config.json"),
+                "\"intermediate_size\": 512",
+                "\"intermediate_size\": 256",
+            );
         },
         &["layers.0.mlp.fc1.weight", "layers.2.mlp.fc2.weight", "512", "256"],
     );

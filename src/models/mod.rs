@@ -10,3 +10,5 @@ mod resnet;
 pub(crate) mod testing;
 pub mod unet;
 pub mod vae;
+
+pub use config::OneOrMany;

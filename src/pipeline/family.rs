@@ -5,8 +5,10 @@ use serde::de::DeserializeOwned;
 use serde::Deserialize;
 
 use crate::hub::ModelFiles;
+use crate::models::clip::ClipTextConfig;
 use crate::models::unet::UNetConfig;
 use crate::models::vae::VaeConfig;
+use crate::models::OneOrMany;
 use crate::sampling::{Prediction, Sampler, SchedulerConfig};
 use crate::{Error, Result};
 
@@ -36,6 +38,9 @@ struct ModelIndex {
     /// SDXL: an absent negative prompt is zeros, not the encoded empty string.
     #[serde(default)]
     force_zeros_for_empty_prompt: bool,
+    /// The scheduler's library and class.
+    #[serde(default)]
+    scheduler: Option<(Option<String>, Option<String>)>,
 }
 
 /// The configs of a Stable Diffusion model: all that is known of it before its weights are read.
@@ -47,8 +52,8 @@ pub struct Family {
     pub vae: VaeConfig,
     /// The model's own scheduler.
     pub scheduler: SchedulerConfig,
-    /// Whether there are two text encoders, as in SDXL.
-    pub two_encoders: bool,
+    /// The text encoders' configs: one, or two as in SDXL.
+    pub text_encoders: Vec<ClipTextConfig>,
     /// Whether an absent negative prompt is zeros instead of the encoded empty string.
     pub zeros_for_absent_negative: bool,
 }
@@ -78,18 +83,30 @@ impl Family {
             ));
         }
         let unet = files.config("unet", UNetConfig::from_json)?;
+        let mut text_encoders = vec![files.config("text_encoder", ClipTextConfig::from_json)?];
+        if files.read("text_encoder_2/config.json")?.is_some() {
+            text_encoders.push(files.config("text_encoder_2", ClipTextConfig::from_json)?);
+        }
+        let scheduler = SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?;
+        let scheduler = match index.scheduler {
+            Some((_, Some(class))) => scheduler.with_class(&class),
+            _ => scheduler,
+        };
+        let scheduler = if text_encoders.len() == 1 { scheduler.for_stable_diffusion() } else { scheduler };
         let family = Family {
             vae: files.config("vae", VaeConfig::from_json)?,
-            scheduler: SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?,
-            two_encoders: files.read("text_encoder_2/config.json")?.is_some(),
+            scheduler,
+            text_encoders,
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
             unet,
         };
-        family.check(&files.name())?;
+        family.check_task(&files.name())?;
+        family.check_fit(&files.name())?;
         Ok(family)
     }
 
-    fn check(&self, name: &str) -> Result<()> {
+    /// Refuses models that want more than a text.
+    fn check_task(&self, name: &str) -> Result<()> {
         let (channels, latents) = (self.unet.in_channels, self.vae.latent_channels);
         if channels == latents {
             return Ok(());
@@ -103,6 +120,42 @@ impl Family {
             format!("`{name}` is {what} ({channels} input channels)"),
             format!("`generate` runs models whose UNet takes {latents} channels"),
         ))
+    }
+
+    /// Refuses parts that do not belong together.
+    fn check_fit(&self, name: &str) -> Result<()> {
+        let misfit = |what: String| {
+            let message = format!("the parts of `{name}` do not belong together: {what}");
+            Err(Error::model(message, "take all parts from one model"))
+        };
+        let text: usize = self.text_encoders.iter().map(|encoder| encoder.hidden_size).sum();
+        let taken = self.unet.cross_attention_dim.expand(self.unet.block_out_channels.len()).unwrap_or_default();
+        if let Some(taken) = taken.iter().find(|taken| **taken != text) {
+            return misfit(format!("the text encoders give vectors of {text}, the UNet takes {taken}"));
+        }
+        let (output, latents) = (self.unet.out_channels, self.vae.latent_channels);
+        if output != latents {
+            return misfit(format!("the UNet gives {output} channels, the VAE takes {latents}"));
+        }
+        match (self.two_encoders(), self.unet.addition_embed_type.is_some()) {
+            (true, false) => return misfit("there are two text encoders, and a UNet that takes no pooled text".into()),
+            (false, true) => return misfit("the UNet takes pooled text, and there is no second text encoder".into()),
+            _ => {}
+        }
+        let (sizes, all) = (self.unet.addition_time_embed_dim, self.unet.projection_class_embeddings_input_dim);
+        let pooled = self.text_encoders.last().map_or(0, |encoder| encoder.projection_dim);
+        match sizes.zip(all) {
+            Some((sizes, all)) if self.two_encoders() && pooled + 6 * sizes != all => misfit(format!(
+                "pooled text of {pooled} and six sizes of {sizes} are not the {all} that the UNet takes"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there are two text encoders, as in SDXL.
+    #[must_use]
+    pub fn two_encoders(&self) -> bool {
+        self.text_encoders.len() == 2
     }
 
     /// How many pixels of the picture lie along a side of one latent: 8 for all published models.
@@ -134,19 +187,30 @@ impl Family {
     /// ancestral Euler sampler and no zero-terminal-SNR rescaling; they were distilled to work unguided in 1 to 4 steps.
     #[must_use]
     pub fn defaults(&self, built_in: bool) -> Defaults {
-        // SD 1.x when the config says nothing, as its own does not.
-        let latents = self.unet.sample_size.as_ref().and_then(|side| side.expand(2));
-        let (height, width) = latents.map_or((64, 64), |sides| (sides[0], sides[1]));
+        let (height, width) = self.latent_size();
         let factor = self.vae_scale_factor();
         let size = (width * factor, height * factor);
         let (steps, guidance) = match () {
             () if built_in => (20, 4.0),
             () if self.scheduler.sampler() == Ok(Sampler::Lcm) => (4, 1.0),
             () if self.is_turbo() => (4, 0.0),
-            () if self.two_encoders => (25, 5.0),
+            () if self.two_encoders() => (25, 5.0),
             () => (25, 7.5),
         };
         Defaults { steps, guidance, size }
+    }
+
+    /// Height and width of the latents that the model was trained for. Early configs of Stable Diffusion 1.x name half of it,
+    /// which diffusers corrects too; where nothing is said it is theirs.
+    fn latent_size(&self) -> (usize, usize) {
+        const FIRST: usize = 64;
+        match &self.unet.sample_size {
+            Some(OneOrMany::Many(sides)) if sides.len() == 2 => (sides[0], sides[1]),
+            Some(OneOrMany::One(side)) if *side >= FIRST || self.two_encoders() || !self.unet.is_before(0, 9) => {
+                (*side, *side)
+            }
+            _ => (FIRST, FIRST),
+        }
     }
 
     fn is_turbo(&self) -> bool {
@@ -164,4 +228,42 @@ fn parse<T: DeserializeOwned>(files: &ModelFiles, path: &str) -> Result<T> {
     fields.and_then(|fields| serde_json::from_value(fields.into())).map_err(|e| {
         Error::model(format!("`{}` is not understood: {e}", files.label(path)), "fetch the model's folder again")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(model: &str) -> Family {
+        let folder = format!("{}/tests/fixtures/models/{model}", env!("CARGO_MANIFEST_DIR"));
+        Family::detect(&crate::hub::resolve(&folder).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn defaults_come_from_the_configs() {
+        for (model, steps, guidance) in
+            [("sd15", 25, 7.5), ("sd21", 25, 7.5), ("sdxl", 25, 5.0), ("sdxl-turbo", 4, 0.0)]
+        {
+            let family = family(model);
+            assert_eq!(family.two_encoders(), model.starts_with("sdxl"), "{model}");
+            assert_eq!(family.defaults(false), Defaults { steps, guidance, size: (128, 128) }, "{model}");
+        }
+    }
+
+    #[test]
+    fn early_configs_name_half_the_size() {
+        let mut family = family("sd15");
+        let size = |family: &Family| family.defaults(false).size;
+        family.vae.block_out_channels = vec![1; 4];
+        family.unet.sample_size = Some(OneOrMany::One(32));
+        assert_eq!(size(&family), (256, 256));
+        family.unet.diffusers_version = Some("0.8.1".into());
+        assert_eq!(size(&family), (512, 512));
+        family.unet.diffusers_version = Some("0.10.0.dev0".into());
+        assert_eq!(size(&family), (256, 256));
+        family.unet.sample_size = Some(OneOrMany::Many(vec![64, 96]));
+        assert_eq!(size(&family), (768, 512));
+        family.unet.sample_size = None;
+        assert_eq!(size(&family), (512, 512));
+    }
 }

@@ -93,7 +93,7 @@ impl Model {
     /// [`Error::Weights`] or [`Error::Model`] when a part is missing, damaged, or does not fit its config.
     pub fn load(files: &ModelFiles, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<Self> {
         let start = Instant::now();
-        let total = if family.two_encoders { 4 } else { 3 };
+        let total = family.text_encoders.len() + 2;
         events.on(Event::Begin { phase: Phase::Load, total })?;
         let mut done = 0;
         let mut progress = |events: &mut dyn Events| {
@@ -101,14 +101,18 @@ impl Model {
             events.on(Event::Progress { phase: Phase::Load, done })
         };
 
-        let first = text_encoder(files, "", machine, events)?;
-        progress(events)?;
-        let text = if family.two_encoders {
-            let second = text_encoder(files, "_2", machine, events)?;
+        let mut encoder = |suffix: &str, config: &ClipTextConfig, events: &mut dyn Events| {
+            let encoder = text_encoder(files, suffix, config, machine, events)?;
             progress(events)?;
-            TextStack::sdxl(first, second)
-        } else {
-            TextStack::sd(first)
+            Ok::<_, Error>(encoder)
+        };
+        let text = match family.text_encoders.as_slice() {
+            [one] => TextStack::sd(encoder("", one, events)?),
+            [one, two] => TextStack::sdxl(encoder("", one, events)?, encoder("_2", two, events)?),
+            other => {
+                let message = format!("a model with {} text encoders is not understood", other.len());
+                return Err(Error::model(message, "Stable Diffusion has one, SDXL two"));
+            }
         };
         let params = params(files, "unet", machine)?;
         let unet = finish(UNet2DConditionModel::new(&family.unet, &params), &params, events)?;
@@ -156,12 +160,17 @@ fn vae(
     finish(AutoencoderKl::new(&family.vae, &params).map_err(Error::from), &params, events)
 }
 
-fn text_encoder(files: &ModelFiles, suffix: &str, machine: &Machine, events: &mut dyn Events) -> Result<TextEncoder> {
+fn text_encoder(
+    files: &ModelFiles,
+    suffix: &str,
+    config: &ClipTextConfig,
+    machine: &Machine,
+    events: &mut dyn Events,
+) -> Result<TextEncoder> {
     let component = format!("text_encoder{suffix}");
-    let config = files.config(&component, ClipTextConfig::from_json)?;
-    let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), &config, events)?;
+    let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), config, events)?;
     let params = params(files, &component, machine)?;
-    let model = finish(ClipTextModel::new(&config, &params), &params, events)?;
+    let model = finish(ClipTextModel::new(config, &params), &params, events)?;
     TextEncoder::new(tokenizer, model, &machine.device)
 }
 

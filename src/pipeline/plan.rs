@@ -99,7 +99,7 @@ fn without_effect(request: &Request, family: &Family) -> Vec<String> {
             warnings.push("guidance rescaling has no effect: guidance is 1 or below".to_string());
         }
     }
-    if !family.two_encoders {
+    if !family.two_encoders() {
         let image = &request.image;
         let given = [
             (prompt.text_2.is_some(), "the second prompt"),

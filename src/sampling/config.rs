@@ -15,6 +15,8 @@ use super::{Sampler, SigmaSpacing};
 pub struct SchedulerConfig {
     class: String,
     values: Map<String, Value>,
+    /// Values that are absent from the file, and that hold for its own class only.
+    own: Map<String, Value>,
 }
 
 /// Classes whose models work with other samplers as well.
@@ -38,7 +40,7 @@ impl SchedulerConfig {
         let Some(class) = values.get("_class_name").and_then(Value::as_str) else {
             return Err(ScheduleError::NotAConfig("it has no `_class_name`".into()));
         };
-        Ok(SchedulerConfig { class: class.into(), values })
+        Ok(SchedulerConfig { class: class.into(), values, own: Map::new() })
     }
 
     /// From the text of the file. Python writes infinite numbers as `-Infinity`, which is no JSON: they are taken for absent
@@ -49,6 +51,29 @@ impl SchedulerConfig {
     pub fn parse(text: &str) -> Result<Self, ScheduleError> {
         let value = serde_json::from_str(&without_infinities(text));
         Self::from_value(value.map_err(|e| ScheduleError::NotAConfig(e.to_string()))?)
+    }
+
+    /// The same values for another class: diffusers takes the class from `model_index.json`, whatever the scheduler's own file
+    /// says.
+    #[must_use]
+    pub fn with_class(self, class: &str) -> Self {
+        SchedulerConfig { class: class.into(), ..self }
+    }
+
+    /// Corrects the two values that early files of Stable Diffusion 1.x and 2.x have wrong, as diffusers' pipelines for these
+    /// models do: timesteps are offset by 1, and the predicted picture is not clipped. What stands in the file is replaced for
+    /// all samplers, what is missing only for the file's own.
+    #[must_use]
+    pub fn for_stable_diffusion(mut self) -> Self {
+        for (key, right) in [("steps_offset", Value::from(1)), ("clip_sample", Value::from(false))] {
+            match self.values.get_mut(key) {
+                Some(value) => *value = right,
+                None => {
+                    self.own.insert(key.into(), right);
+                }
+            }
+        }
+        self
     }
 
     /// The class in the file, such as `PNDMScheduler`.
@@ -117,7 +142,12 @@ impl SchedulerConfig {
         if self.sampler().is_err() && !self.is_replaceable() {
             return Err(Self::unknown(self.class.clone(), false));
         }
-        Settings::resolve(self, sampler, sigmas)
+        if self.own.is_empty() || self.sampler() != Ok(sampler) {
+            return Settings::resolve(self, sampler, sigmas);
+        }
+        let mut complete = self.clone();
+        complete.values.append(&mut complete.own);
+        Settings::resolve(&complete, sampler, sigmas)
     }
 
     fn is_replaceable(&self) -> bool {
@@ -190,4 +220,35 @@ fn without_infinities(text: &str) -> String {
         }
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sampling::Schedule;
+
+    use super::*;
+
+    /// The file of the first Stable Diffusion models; timesteps as diffusers' pipeline has them for its own class, and for
+    /// another one by `from_config`.
+    #[test]
+    fn early_files_are_corrected() {
+        let file = r#"{"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "clip_sample": true}"#;
+        let config = SchedulerConfig::parse(file).unwrap().for_stable_diffusion();
+        let timesteps = |sampler| Schedule::plan(&config, sampler, None, 4, 0.0).unwrap().timesteps().to_vec();
+        assert_eq!(timesteps(None), [751.0, 501.0, 251.0, 1.0]);
+        assert_eq!(timesteps(Some(Sampler::Ddpm)), [750.0, 500.0, 250.0, 0.0]);
+        assert_eq!(config.settings(Sampler::Ddim, None).unwrap().0.clip, None);
+        assert_eq!(config.settings(Sampler::Ddpm, None).unwrap().0.clip, None);
+        let named = file.replace("true", "true, \"steps_offset\": 0");
+        let config = SchedulerConfig::parse(&named).unwrap().for_stable_diffusion();
+        let schedule = Schedule::plan(&config, Some(Sampler::Ddpm), None, 4, 0.0).unwrap();
+        assert_eq!(schedule.timesteps(), [751.0, 501.0, 251.0, 1.0]);
+    }
+
+    #[test]
+    fn the_index_of_the_model_names_the_class() {
+        let file = r#"{"_class_name": "PNDMScheduler"}"#;
+        let config = SchedulerConfig::parse(file).unwrap().with_class("EulerDiscreteScheduler");
+        assert_eq!(config.sampler(), Ok(Sampler::Euler));
+    }
 }

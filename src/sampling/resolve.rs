@@ -122,8 +122,9 @@ impl View<'_> {
         if !self.flag("predict_x0", true)? {
             return Err(self.file.unsupported("predict_x0", self.sampler));
         }
-        let learned = self.sampler != Sampler::Ddpm && self.known("variance_type").is_some();
-        if learned {
+        // Solvers take no variance but a learned one; `fixed_...` in a file is for DDPM.
+        let variance = self.known("variance_type").and_then(Value::as_str).unwrap_or_default();
+        if self.sampler != Sampler::Ddpm && variance.starts_with("learned") {
             return Err(self.file.unsupported("variance_type", self.sampler));
         }
         match self.known("solver_p") {

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use sdgen::error::exit_code;
 
-use crate::support::{Sandbox, QUICK};
+use crate::support::{replace, Sandbox, QUICK};
 
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
@@ -130,8 +130,14 @@ fn a_config_that_is_no_json() {
 #[test]
 fn weights_that_do_not_fit_their_config_are_named_all_at_once() {
     refused(
-        |model| replace(&model.join("unet/config.json"), "\"cross_attention_dim\": 128", "\"cross_attention_dim\": 64"),
-        &["attn2.to_k.weight", "128", "64"],
+        |model| {
+            replace(
+                &model.join("text_encoder/config.json"),
+                "\"intermediate_size\": 512",
+                "\"intermediate_size\": 256",
+            );
+        },
+        &["layers.0.mlp.fc1.weight", "layers.2.mlp.fc2.weight", "512", "256"],
     );
 }
 
@@ -180,8 +186,13 @@ fn a_single_file_is_refused_by_what_it_is() {
     sandbox.quick(&["--model", file.to_str().unwrap()]).fails(exit_code::MODEL).says(&["folder"]);
 }
 
-fn replace(file: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).unwrap();
-    assert!(text.contains(from), "{}: no `{from}`", file.display());
-    fs::write(file, text.replace(from, to)).unwrap();
+#[test]
+fn parts_of_different_models_do_not_belong_together() {
+    for (file, from, to, words) in [
+        ("text_encoder/config.json", "\"hidden_size\": 128", "\"hidden_size\": 64", ["text", "128"]),
+        ("unet/config.json", "\"out_channels\": 4", "\"out_channels\": 8", ["8 channels", "VAE"]),
+        ("vae/config.json", "\"latent_channels\": 4", "\"latent_channels\": 16", ["text-to-image", "16 channels"]),
+    ] {
+        refused(|model| replace(&model.join(file), from, to), &words);
+    }
 }

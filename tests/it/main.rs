@@ -1,4 +1,4 @@
-//! The whole command, run as a user runs it, on the built-in model: exit code, standard output, standard error, files.
+//! The whole command, run as a user runs it: exit code, standard output, standard error, files.
 //!
 //! One file a topic. Wording is not tested beyond the words a user would look for.
 
@@ -13,6 +13,8 @@ mod interrupt;
 mod memory;
 mod metadata;
 mod output;
+mod parity;
+mod precision;
 mod prompts;
 mod support;
 mod usage_errors;

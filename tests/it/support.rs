@@ -88,6 +88,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Replaces a text that the file holds.
+pub fn replace(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{}: no `{from}`", file.display());
+    fs::write(file, text.replace(from, to)).unwrap();
+}
+
 /// What a run left behind.
 pub struct Outcome {
     /// `None` when a signal ended it.

@@ -13,6 +13,9 @@ pub(crate) const WHAT: &str = "UNet";
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct UNetConfig {
+    /// The version of diffusers that wrote the file.
+    #[serde(rename = "_diffusers_version")]
+    pub diffusers_version: Option<String>,
     /// Side of the latents that the model was trained for: one number, or height and width.
     pub sample_size: Option<OneOrMany<usize>>,
     /// Channels of the input: 4, or 9 with mask and masked picture.
@@ -83,6 +86,7 @@ impl Default for UNetConfig {
     fn default() -> Self {
         let types = |types: [&str; 4]| types.map(String::from).to_vec();
         UNetConfig {
+            diffusers_version: None,
             sample_size: None,
             in_channels: 4,
             out_channels: 4,
@@ -145,6 +149,17 @@ const FIXED: [(&str, &[&str]); 19] = [
 ];
 
 impl UNetConfig {
+    /// Whether a diffusers older than this version wrote the file; false when it does not say.
+    #[must_use]
+    pub fn is_before(&self, major: u32, minor: u32) -> bool {
+        let Some(version) = &self.diffusers_version else { return false };
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
+        match (parts.next().flatten(), parts.next().flatten()) {
+            (Some(a), Some(b)) => (a, b) < (major, minor),
+            _ => false,
+        }
+    }
+
     /// Reads the text of a `config.json`.
     ///
     /// # Errors

@@ -34,19 +34,14 @@ fn least_needed(plan: &Plan) -> u64 {
     (samples as u64 * of_unet(&plan.family, latents)).max(of_decoder(&plan.family, (width, height)))
 }
 
-/// Between its way down and its way up the UNet holds all of its skips.
-fn of_unet(family: &Family, (mut width, mut height): (usize, usize)) -> u64 {
+/// At its widest place, the first residual block of the last stage of the way up, the UNet holds the skips that are left, the
+/// block's input (the stage before with a skip) and its normed copy, and what the first convolution makes of that.
+fn of_unet(family: &Family, (width, height): (usize, usize)) -> u64 {
     let channels = &family.unet.block_out_channels;
-    let layers = family.unet.layers_per_block.expand(channels.len()).unwrap_or_default();
-    let mut values = channels.first().map_or(0, |first| first * width * height);
-    for (level, (channels_here, layers)) in channels.iter().zip(layers).enumerate() {
-        values += layers * channels_here * width * height;
-        if level + 1 < channels.len() {
-            (width, height) = (width.div_ceil(2), height.div_ceil(2));
-            values += channels_here * width * height;
-        }
-    }
-    values as u64 * VALUE
+    let (Some(last), Some(before)) = (channels.first(), channels.get(1).or(channels.first())) else { return 0 };
+    let layers = family.unet.layers_per_block.expand(channels.len());
+    let layers = layers.and_then(|layers| layers.first().copied()).unwrap_or(1);
+    (width * height * ((layers + 1) * last + 2 * (before + last) + last)) as u64 * VALUE
 }
 
 /// In the decoder's last block, at full size, a residual, its normed copy and what the first convolution makes of that are held
@@ -96,9 +91,8 @@ mod tests {
     #[test]
     fn the_bound_is_that_of_the_widest_place() {
         // The built-in model: a UNet of 64 and 128 channels with a layer a block, a decoder that ends with 32 and 32 channels.
-        let (large, small) = (256 * 256, 128 * 128);
-        let decoder = |pixels: u64| pixels * 96 * 4;
-        let unet = (64 * large + 64 * large + 64 * small + 128 * small) * 4;
+        let decoder = |pixels: u64| pixels * (32 + 32 + 32) * 4;
+        let unet = 256 * 256 * (2 * 64 + 2 * (128 + 64) + 64) * 4;
         let sized = |side, batch, guidance| {
             least_needed(&plan(|request| {
                 (request.image.width, request.image.height) = (Some(side), Some(side));

@@ -162,7 +162,8 @@ fn hostile_configs_end_in_an_error() {
         ("text_encoder/config.json", "\"hidden_act\": \"quick_gelu\"", "\"hidden_act\": \"strange\""),
         ("scheduler/scheduler_config.json", "\"num_train_timesteps\": 1000", "\"num_train_timesteps\": 0"),
         ("scheduler/scheduler_config.json", "\"beta_schedule\": \"scaled_linear\"", "\"beta_schedule\": \"strange\""),
-        ("scheduler/scheduler_config.json", "DDIMScheduler", "StrangeScheduler"),
+        // diffusers takes the class from here, whatever the scheduler's own file says.
+        ("model_index.json", "DDIMScheduler", "StrangeScheduler"),
     ] {
         let sandbox = Sandbox::new();
         replace(&sandbox.model().join(file), from, to);

@@ -205,6 +205,11 @@ fn params(files: &ModelFiles, component: &str, machine: &Machine) -> Result<Para
     Ok(Params::new(files.weights(component)?, machine.precision, &machine.device))
 }
 
+/// A tensor's name as a message shows it: those of real models are shorter.
+fn shortened(name: &str) -> &str {
+    name.char_indices().nth(200).map_or(name, |(end, _)| &name[..end])
+}
+
 /// A built model, with a report of what its weights lack (an error, which goes before one of the building: it is the cause)
 /// and what they hold beyond the model (a warning).
 fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Result<T> {
@@ -212,7 +217,8 @@ fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Resu
     if surplus.is_empty() {
         return built;
     }
-    let named = surplus.iter().take(SURPLUS_NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let named =
+        surplus.iter().take(SURPLUS_NAMED).map(|name| format!("`{}`", shortened(name))).collect::<Vec<_>>().join(", ");
     let more = surplus.len().saturating_sub(SURPLUS_NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     events

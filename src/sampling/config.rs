@@ -205,7 +205,7 @@ impl SchedulerConfig {
     }
 }
 
-/// `-Infinity`, `Infinity` and `NaN` outside strings become `null`.
+/// `-Infinity` and `Infinity` outside strings become `null`. A `NaN` stays, and is no JSON: nothing can be computed with it.
 fn without_infinities(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     for (i, part) in text.split('"').enumerate() {
@@ -216,7 +216,7 @@ fn without_infinities(text: &str) -> String {
         if i % 2 == 1 {
             result.push_str(part);
         } else {
-            result.push_str(&part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null"));
+            result.push_str(&part.replace("-Infinity", "null").replace("Infinity", "null"));
         }
     }
     result
@@ -243,6 +243,14 @@ mod tests {
         let config = SchedulerConfig::parse(&named).unwrap().for_stable_diffusion();
         let schedule = Schedule::plan(&config, Some(Sampler::Ddpm), None, 4, 0.0).unwrap();
         assert_eq!(schedule.timesteps(), [751.0, 501.0, 251.0, 1.0]);
+    }
+
+    #[test]
+    fn infinity_is_absent_and_not_a_number_refused() {
+        let file = r#"{"_class_name": "DDIMScheduler", "lambda_min_clipped": -Infinity}"#;
+        assert!(SchedulerConfig::parse(file).is_ok());
+        let error = SchedulerConfig::parse(&file.replace("-Infinity", "NaN")).unwrap_err();
+        assert!(matches!(error, ScheduleError::NotAConfig(_)), "{error}");
     }
 
     #[test]

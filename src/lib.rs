@@ -15,6 +15,7 @@ pub mod commands;
 pub mod error;
 pub mod hub;
 pub mod image;
+pub mod kernels;
 pub mod models;
 pub mod nn;
 pub mod pipeline;

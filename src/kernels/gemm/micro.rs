@@ -131,11 +131,14 @@ unsafe fn plain(vectors: usize, units: usize, a: *const u32, b: *const u32, c: *
 mod x86 {
     //! For x86: the accumulators of a whole tile stay in registers.
 
+    #![allow(clippy::wildcard_imports, reason = "intrinsics")]
+    #![expect(clippy::needless_range_loop, reason = "the loops over a tile's registers are unrolled")]
+
     use std::arch::x86_64::*;
 
     /// 8 rows of `N` vectors of 16, 24 accumulators of 32 registers at most.
     macro_rules! avx512 {
-        ($name:ident, $tile:ident, $features:literal, $load:expr, $spread:expr, $multiply:expr) => {
+        ($name:ident, $tile:ident, $features:literal, $load:ident, $spread:ident, $multiply:ident) => {
             /// # Safety
             /// The processor must have the instructions and the pointers lead to as many values as `Kernel::tile` says.
             pub(super) unsafe fn $name(
@@ -188,22 +191,55 @@ mod x86 {
         };
     }
 
-    avx512!(
-        floats_avx512,
-        floats_tile_avx512,
+    // Functions, not closures: a closure does not take over the instructions that its surroundings are compiled for.
+    macro_rules! step {
+        ($features:literal, $load:ident, $spread:ident, $multiply:ident, $vector:ty,
+         |$from:ident| $load_body:expr, |$one:ident| $spread_body:expr, |$sum:ident, $x:ident, $y:ident| $multiply_body:expr) => {
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn $load($from: *const u32) -> $vector {
+                // SAFETY: the caller answers for 16 units.
+                unsafe { $load_body }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn $spread($one: *const u32) -> $vector {
+                // SAFETY: the caller answers for one unit.
+                unsafe { $spread_body }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn $multiply($sum: __m512, $x: $vector, $y: $vector) -> __m512 {
+                $multiply_body
+            }
+        };
+    }
+
+    step!(
         "avx512f",
-        |from: *const u32| _mm512_loadu_ps(from.cast()),
-        |from: *const u32| _mm512_set1_ps(f32::from_bits(*from)),
+        load_floats,
+        spread_float,
+        multiply_floats,
+        __m512,
+        |from| _mm512_loadu_ps(from.cast()),
+        |one| _mm512_set1_ps(f32::from_bits(*one)),
         |sum, x, y| _mm512_fmadd_ps(x, y, sum)
     );
-    avx512!(
-        pairs_avx512,
-        pairs_tile_avx512,
+    step!(
         "avx512f,avx512bw,avx512bf16",
-        |from: *const u32| std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(from.cast())),
-        |from: *const u32| std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(*from as i32)),
+        load_pairs,
+        spread_pair,
+        multiply_pairs,
+        __m512bh,
+        |from| std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(from.cast())),
+        |one| std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(*one as i32)),
         |sum, x, y| _mm512_dpbf16_ps(sum, x, y)
     );
+
+    avx512!(floats_avx512, floats_tile_avx512, "avx512f", load_floats, spread_float, multiply_floats);
+    avx512!(pairs_avx512, pairs_tile_avx512, "avx512f,avx512bw,avx512bf16", load_pairs, spread_pair, multiply_pairs);
 
     /// 6 rows of up to 2 vectors of 8, 12 accumulators of 16 registers.
     ///
@@ -260,6 +296,9 @@ mod x86 {
 #[cfg(target_arch = "aarch64")]
 mod neon {
     //! For 64-bit Arm: 8 rows of up to 3 vectors of 4, 24 accumulators of 32 registers.
+
+    #![allow(clippy::wildcard_imports, reason = "intrinsics")]
+    #![expect(clippy::needless_range_loop, reason = "the loops over a tile's registers are unrolled")]
 
     use std::arch::aarch64::*;
 

@@ -88,9 +88,9 @@ impl TransformerBlock {
 
     fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         let normed = self.norm1.forward(x)?;
-        let x = (self.attn1.forward(&normed, &normed, None)? + x)?;
-        let x = (self.attn2.forward(&self.norm2.forward(&x)?, context, None)? + x)?;
-        self.ff_out.forward(&geglu(&self.ff_in.forward(&self.norm3.forward(&x)?)?)?)? + x
+        let x = self.attn1.forward_add(&normed, &normed, x)?;
+        let x = self.attn2.forward_add(&self.norm2.forward(&x)?, context, &x)?;
+        self.ff_out.forward_add(&geglu(&self.ff_in.forward(&self.norm3.forward(&x)?)?)?, &x)
     }
 }
 

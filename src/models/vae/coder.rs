@@ -47,7 +47,7 @@ impl Tail {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.conv_out.forward(&Activation::Silu.forward(&self.conv_norm_out.forward(x)?)?)
+        self.conv_out.forward(&self.conv_norm_out.forward_activated(x, Activation::Silu)?)
     }
 }
 

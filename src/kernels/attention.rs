@@ -353,18 +353,13 @@ per_isa! {
 per_isa! {
     /// Replaces each value by the exponential of its distance to the maximum; their sum.
     fn exponentials(maximum: f32, line: &mut [f32]) -> f32 {
+        line.iter_mut().for_each(|x| *x = exp(*x - maximum));
         let mut sums = [0f32; LANES];
-        let mut chunks = line.chunks_exact_mut(LANES);
+        let mut chunks = line.chunks_exact(LANES);
         for chunk in &mut chunks {
-            for (sum, x) in sums.iter_mut().zip(chunk) {
-                *x = exp(*x - maximum);
-                *sum += *x;
-            }
+            sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
         }
-        for (sum, x) in sums.iter_mut().zip(chunks.into_remainder()) {
-            *x = exp(*x - maximum);
-            *sum += *x;
-        }
+        sums.iter_mut().zip(chunks.remainder()).for_each(|(sum, x)| *sum += x);
         sums.iter().sum()
     }
 }

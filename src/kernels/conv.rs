@@ -132,13 +132,12 @@ pub fn conv2d(x: &[f32], pictures: &Pictures, window: &Window, weights: &Packed,
 /// Some rows of the output, and what their windows see.
 struct Strip {
     kernel: Kernel,
-    /// [batch, units of channels, height, width] with its border.
+    /// [batch, height, units of channels, width] with its border: what a panel needs of a row lies close together.
     image: Vec<u32>,
     /// Where the window of each column begins in the image.
     places: Vec<usize>,
     /// Units of a tap.
     channels: usize,
-    height: usize,
     width: usize,
     side: usize,
 }
@@ -157,24 +156,23 @@ impl Strip {
         let reach = |outputs: usize| (outputs - 1) * window.stride + window.kernel;
         let (height, width) = (reach(rows.len()), reach(out_width));
         let channels = kernel.units(pictures.channels);
-        let plane = height * width;
-        image.resize(pictures.batch * channels * plane, 0);
+        image.resize(pictures.batch * height * channels * width, 0);
         let source = Source::new(x, pictures, kernel);
-        image.par_chunks_exact_mut(plane).enumerate().for_each_init(Vec::new, |scratch, (index, plane)| {
-            let (picture, unit) = (index / channels, index % channels);
-            for (y, line) in plane.chunks_exact_mut(width).enumerate() {
-                let y = (rows.start * window.stride + y).wrapping_sub(window.before);
+        image.par_chunks_exact_mut(channels * width).enumerate().for_each_init(Vec::new, |scratch, (index, lines)| {
+            let (picture, y) = (index / height, index % height);
+            let y = (rows.start * window.stride + y).wrapping_sub(window.before);
+            for (unit, line) in lines.chunks_exact_mut(width).enumerate() {
                 source.line(picture, unit, y, window.before, line, scratch);
             }
         });
         let place = |(picture, y, x): (usize, usize, usize)| {
-            picture * channels * plane + y * window.stride * width + x * window.stride
+            (picture * height + y * window.stride) * channels * width + x * window.stride
         };
         let count = rows.len();
         let columns = (0..pictures.batch)
             .flat_map(|picture| (0..count).flat_map(move |y| (0..out_width).map(move |x| (picture, y, x))));
         let places = columns.map(place).collect();
-        Strip { kernel, image, places, channels, height, width, side: window.kernel }
+        Strip { kernel, image, places, channels, width, side: window.kernel }
     }
 }
 
@@ -234,53 +232,71 @@ impl<'a> Source<'a> {
 
 /// A panel of columns to be copied from an image.
 struct Gather<'a> {
-    image: &'a [u32],
+    strip: &'a Strip,
+    units: Range<usize>,
     places: &'a [usize],
-    height: usize,
-    out: &'a mut [u32],
 }
 
-per_isa! {
-    /// Whole panels whose columns follow each other in runs of 8.
-    fn gather_runs(gather: &mut Gather, offsets: &mut dyn Iterator<Item = usize>) {
-        let mut starts = [0usize; 16];
-        let runs = gather.places.len() / RUN;
-        starts.iter_mut().zip(gather.places.iter().step_by(RUN)).for_each(|(start, place)| *start = *place);
-        for (line, offset) in gather.out.chunks_exact_mut(gather.height).zip(offsets) {
-            for (run, start) in line.chunks_exact_mut(RUN).zip(&starts[..runs]) {
-                run.copy_from_slice(&gather.image[start + offset..][..RUN]);
+impl Gather<'_> {
+    /// Calls `f` for each line of the panel with the line's distance from the places in the image.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "its callers are compiled for several instruction sets")]
+    fn lines(&self, out: &mut [u32], height: usize, mut f: impl FnMut(&mut [u32], usize)) {
+        let Strip { channels, width, side, .. } = *self.strip;
+        let mut lines = out.chunks_exact_mut(height);
+        let mut start = self.units.start;
+        while start < self.units.end {
+            let (tap, channel) = (start / channels, start % channels);
+            let end = self.units.end.min((tap + 1) * channels);
+            let mut offset = (tap / side * channels + channel) * width + tap % side;
+            for line in lines.by_ref().take(end - start) {
+                f(line, offset);
+                offset += width;
             }
+            start = end;
         }
     }
 }
 
-/// Any panel.
-fn gather(gather: &mut Gather, offsets: &mut dyn Iterator<Item = usize>) {
-    for (line, offset) in gather.out.chunks_exact_mut(gather.height).zip(offsets) {
-        let (columns, padding) = line.split_at_mut(gather.places.len());
-        columns.iter_mut().zip(gather.places).for_each(|(to, place)| *to = gather.image[place + offset]);
-        padding.fill(0);
+/// Whole panels whose columns follow each other in runs of 8.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "its callers are compiled for several instruction sets")]
+fn copy_runs<const RUNS: usize>(gather: &Gather, out: &mut [u32]) {
+    let starts: [usize; RUNS] = std::array::from_fn(|run| gather.places[run * RUN]);
+    gather.lines(out, RUNS * RUN, |line, offset| {
+        for (run, start) in line.chunks_exact_mut(RUN).zip(starts) {
+            run.copy_from_slice(&gather.strip.image[start + offset..][..RUN]);
+        }
+    });
+}
+
+per_isa! {
+    /// [`copy_runs`] for the widths that panels have; whether it was one of them.
+    fn gather_runs(gather: &Gather, out: &mut [u32]) -> bool {
+        match gather.places.len() {
+            48 => copy_runs::<6>(gather, out),
+            32 => copy_runs::<4>(gather, out),
+            16 => copy_runs::<2>(gather, out),
+            8 => copy_runs::<1>(gather, out),
+            _ => return false,
+        }
+        true
     }
 }
 
 impl Fill for Strip {
     fn fill(&self, units: Range<usize>, lines: Range<usize>, height: usize, out: &mut [u32]) {
-        let places = &self.places[lines];
-        let (channels, plane) = (self.channels, self.height * self.width);
-        let mut offsets = units.map(|unit| {
-            let (tap, channel) = (unit / channels, unit % channels);
-            channel * plane + tap / self.side * self.width + tap % self.side
-        });
-        let in_runs = places.len() == height
-            && height.is_multiple_of(RUN)
-            && height / RUN <= 16
-            && places.chunks_exact(RUN).all(|run| run[RUN - 1] - run[0] == RUN - 1);
-        let mut panel = Gather { image: &self.image, places, height, out };
-        if in_runs {
-            gather_runs(self.kernel.isa(), &mut panel, &mut offsets);
-        } else {
-            gather(&mut panel, &mut offsets);
+        let gather = Gather { strip: self, units, places: &self.places[lines] };
+        let in_runs = gather.places.len() == height
+            && gather.places.chunks(RUN).all(|run| run.len() == RUN && run[RUN - 1] - run[0] == RUN - 1);
+        if in_runs && gather_runs(self.kernel.isa(), &gather, out) {
+            return;
         }
+        gather.lines(out, height, |line, offset| {
+            let (columns, padding) = line.split_at_mut(gather.places.len());
+            columns.iter_mut().zip(gather.places).for_each(|(to, place)| *to = self.image[place + offset]);
+            padding.fill(0);
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values to the units of operands and back: rounding, pairing, widening.
 
+use half::f16;
 use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
 
 use super::super::isa::{per_isa, Isa};
 use super::micro::Kernel;
@@ -106,11 +106,15 @@ impl Kept {
     pub(super) fn narrow(self, from: &[u32], to: &mut [u16]) {
         match self {
             Kept::F16 => {
-                to.iter_mut().zip(from).for_each(|(to, x)| *to = f16::from_f32(f32::from_bits(*x)).to_bits());
+                let (mut wide, mut half) = ([0f32; 256], [f16::ZERO; 256]);
+                for (from, to) in from.chunks(256).zip(to.chunks_mut(256)) {
+                    wide.iter_mut().zip(from).for_each(|(wide, bits)| *wide = f32::from_bits(*bits));
+                    half[..from.len()].convert_from_f32_slice(&wide[..from.len()]);
+                    to.iter_mut().zip(&half).for_each(|(to, x)| *to = x.to_bits());
+                }
             }
-            Kept::Units | Kept::Bf16 => {
-                to.iter_mut().zip(from).for_each(|(to, x)| *to = bf16::from_f32(f32::from_bits(*x)).to_bits());
-            }
+            // Already rounded, or stored so: the lower half is empty.
+            Kept::Units | Kept::Bf16 => to.iter_mut().zip(from).for_each(|(to, x)| *to = (x >> 16) as u16),
         }
     }
 
@@ -131,6 +135,8 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
     use super::*;
 
     #[test]

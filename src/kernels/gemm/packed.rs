@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
@@ -77,6 +78,19 @@ impl Panels {
         index * BLOCK..((index + 1) * BLOCK).min(self.units)
     }
 
+    /// The parts of an operand packed as a whole: for each panel its blocks.
+    fn split<'a, T>(&self, mut packed: &'a mut [T]) -> Vec<Vec<&'a mut [T]>> {
+        let mut parts: Vec<Vec<_>> = (0..self.count()).map(|_| Vec::with_capacity(self.blocks())).collect();
+        for block in 0..self.blocks() {
+            for (panel, parts) in parts.iter_mut().enumerate() {
+                let (part, behind) = packed.split_at_mut(self.height_of(panel) * self.block(block).len());
+                parts.push(part);
+                packed = behind;
+            }
+        }
+        parts
+    }
+
     /// Where the panels of a block lie in an operand packed as a whole.
     fn place(&self, block: usize, panels: &Range<usize>) -> Range<usize> {
         let units = self.block(block).len();
@@ -125,17 +139,12 @@ impl Values<'_> {
         }
     }
 
-    fn read(&self, start: usize, step: usize, to: &mut [f32]) {
+    /// The values of `place`, widened.
+    fn read(&self, place: Range<usize>, to: &mut [f32]) {
         match self {
-            Values::F32(values) => {
-                to.iter_mut().zip(values[start..].iter().step_by(step)).for_each(|(to, x)| *to = *x);
-            }
-            Values::F16(values) => {
-                to.iter_mut().zip(values[start..].iter().step_by(step)).for_each(|(to, x)| *to = x.to_f32());
-            }
-            Values::Bf16(values) => {
-                to.iter_mut().zip(values[start..].iter().step_by(step)).for_each(|(to, x)| *to = x.to_f32());
-            }
+            Values::F32(values) => to.copy_from_slice(&values[place]),
+            Values::F16(values) => values[place].convert_to_f32_slice(to),
+            Values::Bf16(values) => values[place].convert_to_f32_slice(to),
         }
     }
 
@@ -158,21 +167,55 @@ struct Lines<'a> {
     taps: usize,
 }
 
+/// What is needed to pack a panel.
+#[derive(Default)]
+struct Scratch {
+    stored: Vec<f32>,
+    tap: Vec<f32>,
+    line: Vec<u32>,
+    panel: Vec<u32>,
+}
+
 impl Lines<'_> {
-    /// The units `range` of a line.
-    fn read(&self, line: usize, range: Range<usize>, scratch: &mut Vec<f32>, to: &mut [u32]) {
-        let per_tap = self.kernel.units(self.channels);
-        let mut start = range.start;
-        while start < range.end {
-            let (tap, unit) = (start / per_tap, start % per_tap);
-            let end = range.end.min((tap + 1) * per_tap);
-            let first = if self.kernel.pairs() { 2 * unit } else { unit };
-            let count = (if self.kernel.pairs() { 2 * (end - start) } else { end - start }).min(self.channels - first);
-            scratch.resize(count, 0.0);
-            self.values.read((line * self.channels + first) * self.taps + tap, self.taps, scratch);
-            self.kernel.encode(scratch, &mut to[start - range.start..end - range.start]);
-            start = end;
+    /// The units of a line, to `scratch.line`.
+    fn read(&self, line: usize, scratch: &mut Scratch) {
+        let (size, units) = (self.channels * self.taps, self.kernel.units(self.channels));
+        scratch.stored.resize(size, 0.0);
+        scratch.tap.resize(self.channels, 0.0);
+        scratch.line.resize(units * self.taps, 0);
+        self.values.read(line * size..(line + 1) * size, &mut scratch.stored);
+        for (tap, out) in scratch.line.chunks_exact_mut(units.max(1)).enumerate() {
+            let stored = scratch.stored[tap..].iter().step_by(self.taps);
+            scratch.tap.iter_mut().zip(stored).for_each(|(to, x)| *to = *x);
+            self.kernel.encode(&scratch.tap, out);
         }
+    }
+
+    /// Packs a panel block by block and hands each to `put`.
+    fn pack(&self, panels: &Panels, panel: usize, scratch: &mut Scratch, mut put: impl FnMut(usize, &[u32])) {
+        let height = panels.height_of(panel);
+        let mut packed = std::mem::take(&mut scratch.panel);
+        packed.clear();
+        packed.resize(height * panels.units, 0);
+        for (within, line) in panels.lines_of(panel).enumerate() {
+            self.read(line, scratch);
+            for block in 0..panels.blocks() {
+                let range = panels.block(block);
+                let out = &mut packed[range.start * height..range.end * height];
+                let units = &scratch.line[range];
+                match panels.side {
+                    Side::Rows => out[within * units.len()..][..units.len()].copy_from_slice(units),
+                    Side::Columns => {
+                        out[within..].iter_mut().step_by(height).zip(units).for_each(|(to, unit)| *to = *unit);
+                    }
+                }
+            }
+        }
+        for block in 0..panels.blocks() {
+            let range = panels.block(block);
+            put(block, &packed[range.start * height..range.end * height]);
+        }
+        scratch.panel = packed;
     }
 }
 
@@ -190,15 +233,20 @@ impl Packed {
         let (mut units, mut halves) = (Vec::new(), Vec::new());
         if kept == Kept::Units {
             units = vec![0; size];
-            units.par_chunks_mut(BLOCK * panels.padded()).enumerate().for_each(|(i, out)| source.pack(&panels, i, out));
+            panels.split(&mut units).into_par_iter().enumerate().for_each_init(
+                Scratch::default,
+                |scratch, (i, mut out)| {
+                    source.pack(&panels, i, scratch, |block, units| out[block].copy_from_slice(units));
+                },
+            );
         } else {
             halves = vec![0; size];
-            halves.par_chunks_mut(BLOCK * panels.padded()).enumerate().for_each_init(Vec::new, |wide, (i, out)| {
-                wide.clear();
-                wide.resize(out.len(), 0);
-                source.pack(&panels, i, wide);
-                kept.narrow(wide, out);
-            });
+            panels.split(&mut halves).into_par_iter().enumerate().for_each_init(
+                Scratch::default,
+                |scratch, (i, mut out)| {
+                    source.pack(&panels, i, scratch, |block, units| kept.narrow(units, out[block]));
+                },
+            );
         }
         Packed { kernel, panels, kept, units, halves }
     }
@@ -206,16 +254,10 @@ impl Packed {
     /// Packs an operand that several tasks will read.
     pub(super) fn filled(kernel: Kernel, panels: Panels, fill: &dyn Fill) -> Self {
         let mut units = vec![0; panels.padded() * panels.units];
-        let mut pieces = Vec::new();
-        let mut rest = units.as_mut_slice();
-        for block in 0..panels.blocks() {
-            for panel in 0..panels.count() {
-                let (piece, behind) = rest.split_at_mut(panels.height_of(panel) * panels.block(block).len());
-                pieces.push((block, panel, piece));
-                rest = behind;
-            }
-        }
-        pieces.into_par_iter().for_each(|(block, panel, piece)| {
+        let pieces = panels.split(&mut units).into_iter().enumerate();
+        let pieces: Vec<_> =
+            pieces.flat_map(|(i, blocks)| blocks.into_iter().enumerate().map(move |b| (i, b))).collect();
+        pieces.into_par_iter().for_each(|(panel, (block, piece))| {
             fill.fill(panels.block(block), panels.lines_of(panel), panels.height_of(panel), piece);
         });
         Packed { kernel, panels, kept: Kept::Units, units, halves: Vec::new() }
@@ -248,26 +290,5 @@ impl Packed {
     #[must_use]
     pub fn bytes(&self) -> usize {
         4 * self.units.len() + 2 * self.halves.len()
-    }
-}
-
-impl Lines<'_> {
-    /// Packs a block of zeros.
-    fn pack(&self, panels: &Panels, block: usize, out: &mut [u32]) {
-        let range = panels.block(block);
-        let units = range.len();
-        let (mut scratch, mut line_units) = (Vec::new(), vec![0; units]);
-        for line in 0..panels.lines {
-            self.read(line, range.clone(), &mut scratch, &mut line_units);
-            let (panel, within) = (line / panels.height, line % panels.height);
-            let panel_out = &mut out[panel * panels.height * units..];
-            match panels.side {
-                Side::Rows => panel_out[within * units..][..units].copy_from_slice(&line_units),
-                Side::Columns => {
-                    let places = panel_out[within..].iter_mut().step_by(panels.height_of(panel));
-                    places.zip(&line_units).for_each(|(to, unit)| *to = *unit);
-                }
-            }
-        }
     }
 }

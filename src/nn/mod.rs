@@ -15,6 +15,7 @@ mod precision;
 mod resample;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod weight;
 
 pub use activation::{geglu, Activation};
@@ -26,3 +27,4 @@ pub use norm::{GroupNorm, LayerNorm};
 pub use params::{ParamSource, Params};
 pub use precision::Precision;
 pub use resample::{Downsample2d, Upsample2d};
+pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};

@@ -16,6 +16,7 @@ pub mod error;
 mod files;
 pub mod hub;
 pub mod image;
+pub mod kernels;
 pub mod models;
 pub mod nn;
 pub mod pipeline;

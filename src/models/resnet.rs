@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::nn::{Activation, Conv2d, Conv2dConfig, GroupNorm, Linear, Params};
+use crate::nn::{Activation, Conv2d, Conv2dConfig, ConvExtras, GroupNorm, Linear, Params};
 
 /// What all residual blocks of a network have in common.
 #[derive(Debug, Clone, Copy)]
@@ -45,15 +45,15 @@ impl ResnetBlock2d {
 
     /// `x` [b, inputs, h, w] and the timestep's vector [b, time_width] to [b, outputs, h, w].
     pub(crate) fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
-        let mut y = self.conv1.forward(&Activation::Silu.forward(&self.norm1.forward(x)?)?)?;
-        if let (Some(projection), Some(time)) = (&self.time_emb_proj, time) {
-            let time = projection.forward(&Activation::Silu.forward(time)?)?;
-            y = y.broadcast_add(&time.unsqueeze(2)?.unsqueeze(3)?)?;
-        }
-        let y = self.conv2.forward(&Activation::Silu.forward(&self.norm2.forward(&y)?)?)?;
-        match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(x)? + y,
-            None => x + y,
-        }
+        let time = match (&self.time_emb_proj, time) {
+            (Some(projection), Some(time)) => Some(projection.forward(&Activation::Silu.forward(time)?)?),
+            _ => None,
+        };
+        let y = self.norm1.forward_activated(x, Activation::Silu)?;
+        let y = self.conv1.forward_with(&y, &ConvExtras { shift: time.as_ref(), ..ConvExtras::default() })?;
+        let y = self.norm2.forward_activated(&y, Activation::Silu)?;
+        let shortcut = self.conv_shortcut.as_ref().map(|shortcut| shortcut.forward(x)).transpose()?;
+        let residual = Some(shortcut.as_ref().unwrap_or(x));
+        self.conv2.forward_with(&y, &ConvExtras { residual, ..ConvExtras::default() })
     }
 }

@@ -2,6 +2,9 @@
 
 use candle_core::{Result, Tensor, D};
 
+use super::cpu::{self, floats};
+use crate::kernels::elementwise::{self, Function};
+
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
@@ -33,11 +36,29 @@ impl Activation {
     /// # Errors
     /// When the tensor library fails.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cpu() {
+            let x = x.contiguous()?;
+            let (values, isa) = (floats(&x)?, cpu::isa()?);
+            return cpu::filled(x.shape().clone(), |y| {
+                elementwise::apply(isa, self.function(), &values, y);
+                Ok(())
+            });
+        }
         match self {
             Activation::Silu => x.silu(),
             Activation::Gelu => x.gelu_erf(),
             Activation::GeluTanh => x.gelu(),
             Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
+        }
+    }
+
+    /// The kernel of it.
+    pub(super) fn function(self) -> Function {
+        match self {
+            Activation::Silu => Function::Silu,
+            Activation::Gelu => Function::Gelu,
+            Activation::GeluTanh => Function::GeluTanh,
+            Activation::QuickGelu => Function::QuickGelu,
         }
     }
 }
@@ -50,6 +71,16 @@ pub fn geglu(x: &Tensor) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     if !width.is_multiple_of(2) {
         candle_core::bail!("a gated unit needs an even width, not {width}");
+    }
+    if x.device().is_cpu() {
+        let x = x.contiguous()?;
+        let (values, isa) = (floats(&x)?, cpu::isa()?);
+        let mut dims = x.dims().to_vec();
+        dims.last_mut().into_iter().for_each(|last| *last /= 2);
+        return cpu::filled(dims, |y| {
+            elementwise::geglu(isa, &values, width / 2, y);
+            Ok(())
+        });
     }
     let value = x.narrow(D::Minus1, 0, width / 2)?;
     let gate = x.narrow(D::Minus1, width / 2, width / 2)?.contiguous()?;

@@ -2,35 +2,70 @@
 
 use candle_core::{DType, Device, Result, Tensor, D};
 
-use super::Linear;
+use super::cpu::{self, floats};
+use super::{Linear, Precision};
+use crate::kernels::attention::{attention, Shape};
 
-/// Scores held at a time, 32 MiB in f32. A picture of 1024x1024 has 16384 tokens in the VAE: its whole matrix would be 1 GiB.
+/// Scores held at a time on devices other than the CPU, 32 MiB in f32. A picture of 1024x1024 has 16384 tokens in the VAE: its
+/// whole matrix would be 1 GiB.
 const SCORES_AT_A_TIME: usize = 8 << 20;
 
 /// `softmax(q k^T / sqrt(d) + mask) v`, softmax in f32.
 ///
-/// `q` is [b, heads, n, d], `k` and `v` are [b, heads, m, d], `mask` is [n, m] and added to the scores; the result is
-/// [b, heads, n, d]. `upcast` computes the scores of half-precision queries and keys in f32, for models whose scores overflow.
+/// `q` is [b, n, heads d], `k` and `v` are [b, m, heads d], `mask` is [n, m] and added to the scores; the result is [b, n, heads d].
+/// `precision` is that of the operands on the CPU. `upcast` computes the scores of half-precision queries and keys in f32, for
+/// models whose scores overflow.
 ///
 /// # Errors
 /// When the shapes do not fit.
 pub fn scaled_dot_product_attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
+    [q, k, v]: [&Tensor; 3],
+    heads: usize,
     mask: Option<&Tensor>,
+    precision: Precision,
     upcast: bool,
 ) -> Result<Tensor> {
+    let (batch, queries, width) = q.dims3()?;
+    let (_, keys, _) = k.dims3()?;
+    let fits = |t: &Tensor, tokens| t.dims3().ok() == Some((batch, tokens, width));
+    if heads == 0 || !width.is_multiple_of(heads) || !fits(k, keys) || !fits(v, keys) {
+        candle_core::bail!("{heads} heads cannot attend with {:?} to {:?} and {:?}", q.dims(), k.dims(), v.dims());
+    }
+    if let Some(mask) = mask.filter(|mask| mask.dims() != [queries, keys]) {
+        candle_core::bail!("a mask of {:?} does not fit {queries} queries and {keys} keys", mask.dims());
+    }
+    if q.device().is_cpu() {
+        let shape = Shape { batch, heads, queries, keys, width: width / heads };
+        return on_cpu([q, k, v], &shape, mask, if upcast { Precision::F32 } else { precision });
+    }
+    let split = |x: &Tensor| x.reshape((batch, (), heads, width / heads))?.transpose(1, 2)?.contiguous();
+    let y = on_device([split(q)?, split(k)?, split(v)?], mask, upcast)?;
+    y.transpose(1, 2)?.flatten_from(D::Minus2)
+}
+
+fn on_cpu([q, k, v]: [&Tensor; 3], shape: &Shape, mask: Option<&Tensor>, precision: Precision) -> Result<Tensor> {
+    let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
+    let mask = mask.map(Tensor::contiguous).transpose()?;
+    let (kernel, scale) = (precision.kernel()?, (shape.width as f32).sqrt().recip());
+    let (queries, keys, values) = (floats(&q)?, floats(&k)?, floats(&v)?);
+    let mask = mask.as_ref().map(floats).transpose()?;
+    cpu::filled(q.shape().clone(), |y| {
+        attention(&kernel, shape, [&queries, &keys, &values], mask.as_deref(), scale, y);
+        Ok(())
+    })
+}
+
+/// `q` [b, heads, n, d], `k` and `v` [b, heads, m, d], contiguous, to [b, heads, n, d]: block by block of the queries.
+fn on_device([q, k, v]: [Tensor; 3], mask: Option<&Tensor>, upcast: bool) -> Result<Tensor> {
     let (batch, heads, queries, width) = q.dims4()?;
     let scale = 1.0 / (width as f64).sqrt();
     #[cfg(feature = "flash-attn")]
-    if mask.is_none() && !upcast && flash::applies(q) {
-        return flash::attention(q, k, v, scale);
+    if mask.is_none() && !upcast && flash::applies(&q) {
+        return flash::attention(&q, &k, &v, scale);
     }
     let keys = k.dim(2)?;
-    let (q, k) = if upcast { (q.to_dtype(DType::F32)?, k.to_dtype(DType::F32)?) } else { (q.clone(), k.clone()) };
-    let (q, k, v) = ((q * scale)?.contiguous()?, k.contiguous()?, v.contiguous()?);
-    let keys_transposed = k.t()?;
+    let (q, k) = if upcast { (q.to_dtype(DType::F32)?, k.to_dtype(DType::F32)?) } else { (q, k) };
+    let (q, keys_transposed) = ((q * scale)?, k.t()?);
     let block = (SCORES_AT_A_TIME / (batch * heads * keys).max(1)).clamp(1, queries.max(1));
     let mut outputs = Vec::with_capacity(queries.div_ceil(block));
     for start in (0..queries).step_by(block) {
@@ -86,17 +121,21 @@ impl MultiHeadAttention {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor, context: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-        let q = self.split(&self.query.forward(x)?)?;
-        let k = self.split(&self.key.forward(context)?)?;
-        let v = self.split(&self.value.forward(context)?)?;
-        let y = scaled_dot_product_attention(&q, &k, &v, mask, self.upcast)?;
-        self.out.forward(&y.transpose(1, 2)?.flatten_from(D::Minus2)?)
+        self.out.forward(&self.attend(x, context, mask)?)
     }
 
-    /// [b, n, heads * d] to [b, heads, n, d].
-    fn split(&self, x: &Tensor) -> Result<Tensor> {
-        let (batch, tokens, width) = x.dims3()?;
-        x.reshape((batch, tokens, self.heads, width / self.heads))?.transpose(1, 2)
+    /// As [`MultiHeadAttention::forward`] without a mask, plus `residual` [b, n, c].
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward_add(&self, x: &Tensor, context: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        self.out.forward_add(&self.attend(x, context, None)?, residual)
+    }
+
+    fn attend(&self, x: &Tensor, context: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let q = self.query.forward(x)?;
+        let (k, v) = (self.key.forward(context)?, self.value.forward(context)?);
+        scaled_dot_product_attention([&q, &k, &v], self.heads, mask, self.query.precision(), self.upcast)
     }
 }
 
@@ -120,34 +159,35 @@ mod flash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::tests::{max_difference, wave};
 
-    fn naive(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Tensor) -> Tensor {
-        let scale = (q.dim(3).unwrap() as f64).sqrt();
-        let scores = (q.matmul(&k.t().unwrap()).unwrap() / scale).unwrap().broadcast_add(mask).unwrap();
-        candle_nn::ops::softmax(&scores, 3).unwrap().matmul(v).unwrap()
-    }
-
-    fn wave(shape: &[usize], phase: f32) -> Tensor {
-        let n = shape.iter().product::<usize>();
-        Tensor::from_vec((0..n).map(|i| (i as f32 * 0.7 + phase).sin()).collect(), shape, &Device::Cpu).unwrap()
-    }
-
-    #[test]
-    fn a_masked_block_equals_the_formula() {
-        let (q, k, v) = (wave(&[2, 3, 9, 8], 0.1), wave(&[2, 3, 9, 8], 0.2), wave(&[2, 3, 9, 8], 0.3));
-        let mask = causal_mask(9, &Device::Cpu).unwrap();
-        let y = scaled_dot_product_attention(&q, &k, &v, Some(&mask), false).unwrap();
-        let difference = (y - naive(&q, &k, &v, &mask)).unwrap().abs().unwrap().max_all().unwrap();
-        assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
+    /// Both ways of computing, the second with the blocks that its numbers of keys and heads make.
+    fn check([batch, heads, queries, keys, width]: [usize; 5], mask: Option<&Tensor>) {
+        let x = |tokens: usize, speed| wave(&[batch, tokens, heads * width], speed);
+        let (q, k, v) = (x(queries, 0.7), x(keys, 0.31), x(keys, 0.11));
+        let y = scaled_dot_product_attention([&q, &k, &v], heads, mask, Precision::F32, false).unwrap();
+        let split = |x: &Tensor| x.reshape((batch, (), heads, width)).unwrap().transpose(1, 2).unwrap().contiguous();
+        let expected = on_device([split(&q).unwrap(), split(&k).unwrap(), split(&v).unwrap()], mask, false).unwrap();
+        let expected = expected.transpose(1, 2).unwrap().flatten_from(2).unwrap();
+        let difference = max_difference(&y, &expected);
+        assert!(difference < 1e-6, "{difference}");
     }
 
     #[test]
-    fn many_blocks_equal_one() {
-        // 5000 keys and 2 heads make blocks of 838 queries.
-        let (q, k, v) = (wave(&[1, 2, 2000, 4], 0.1), wave(&[1, 2, 5000, 4], 0.2), wave(&[1, 2, 5000, 4], 0.3));
-        let y = scaled_dot_product_attention(&q, &k, &v, None, false).unwrap();
-        let zero = Tensor::zeros((2000, 5000), DType::F32, &Device::Cpu).unwrap();
-        let difference = (y - naive(&q, &k, &v, &zero)).unwrap().abs().unwrap().max_all().unwrap();
-        assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
+    fn both_ways_of_computing_are_one() {
+        check([2, 3, 9, 9, 8], Some(&causal_mask(9, &Device::Cpu).unwrap()));
+        check([1, 2, 2000, 5000, 4], None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let attend = |q: &[usize], k: &[usize], v: &[usize], heads| {
+            let [q, k, v] = [q, k, v].map(|shape| wave(shape, 0.3));
+            scaled_dot_product_attention([&q, &k, &v], heads, None, Precision::F32, false)
+        };
+        assert!(attend(&[1, 2, 6], &[1, 3, 6], &[1, 3, 6], 2).is_ok());
+        assert!(attend(&[1, 2, 6], &[1, 3, 6], &[1, 3, 6], 4).is_err());
+        assert!(attend(&[1, 2, 6], &[1, 3, 6], &[1, 2, 6], 2).is_err());
+        assert!(attend(&[1, 2, 6], &[2, 3, 6], &[2, 3, 6], 2).is_err());
     }
 }

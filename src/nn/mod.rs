@@ -1,28 +1,30 @@
 //! Layers: linear, convolution, norms, attention, embeddings. Models are written against these and nothing below them.
 //!
 //! This is the only place that knows how a product or a norm is computed on which device, and the only one that knows what
-//! [`Precision`] means there. The `*_cpu` modules are plain kernels on slices.
+//! [`Precision`] means there: on the CPU the kernels of [`crate::kernels`], elsewhere the operations of candle.
 
 mod activation;
 mod attention;
 mod conv;
-mod conv_cpu;
+mod cpu;
 mod embedding;
 mod linear;
 mod norm;
-mod norm_cpu;
 mod params;
 mod precision;
 mod resample;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod weight;
 
 pub use activation::{geglu, Activation};
 pub use attention::{causal_mask, scaled_dot_product_attention, MultiHeadAttention};
-pub use conv::{Conv2d, Conv2dConfig};
+pub use conv::{Conv2d, Conv2dConfig, ConvExtras};
 pub use embedding::{timestep_embedding, Embedding};
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
 pub use params::{ParamSource, Params};
 pub use precision::Precision;
 pub use resample::{Downsample2d, Upsample2d};
+pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};

@@ -2,8 +2,9 @@
 
 use candle_core::{DType, Result, Tensor, D};
 
-use super::norm_cpu::NormaliseRows;
-use super::Params;
+use super::cpu::{self, floats};
+use super::{Activation, Params};
+use crate::kernels::norm::{self, Norm};
 
 /// Normalisation over the last dimension (Ba et al. 2016).
 #[derive(Debug, Clone)]
@@ -28,8 +29,7 @@ impl LayerNorm {
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() {
-            let op = NormaliseRows { groups: 1, span: 1, eps: self.eps };
-            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &op);
+            return on_cpu(x, (&self.weight, &self.bias), (1, 1), self.eps, None);
         }
         let (weight, bias) = (self.weight.to_dtype(DType::F32)?, self.bias.to_dtype(DType::F32)?);
         normalise(x, self.eps)?.broadcast_mul(&weight)?.broadcast_add(&bias)?.to_dtype(x.dtype())
@@ -62,19 +62,55 @@ impl GroupNorm {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.normalise(x, None)
+    }
+
+    /// `activation` of the normalised `x` [b, channels, h, w].
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.normalise(x, Some(activation))
+    }
+
+    fn normalise(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
         if channels != self.weight.elem_count() {
             candle_core::bail!("a norm of {} channels was given {:?}", self.weight.elem_count(), x.dims());
         }
         if x.device().is_cpu() {
-            let op = NormaliseRows { groups: self.groups, span: height * width, eps: self.eps };
-            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &op);
+            return on_cpu(x, (&self.weight, &self.bias), (self.groups, height * width), self.eps, activation);
         }
         let rows = x.reshape((batch, self.groups, ()))?;
         let by_channel = |t: &Tensor| t.to_dtype(DType::F32)?.reshape((1, channels, 1, 1));
         let y = normalise(&rows, self.eps)?.reshape(x.shape())?;
-        y.broadcast_mul(&by_channel(&self.weight)?)?.broadcast_add(&by_channel(&self.bias)?)?.to_dtype(x.dtype())
+        let y = y.broadcast_mul(&by_channel(&self.weight)?)?.broadcast_add(&by_channel(&self.bias)?)?;
+        let y = y.to_dtype(x.dtype())?;
+        activation.map_or(Ok(y.clone()), |activation| activation.forward(&y))
     }
+}
+
+/// `x` on the CPU in groups of channels of `span` values each, see [`Norm`].
+fn on_cpu(
+    x: &Tensor,
+    (scale, shift): (&Tensor, &Tensor),
+    (groups, span): (usize, usize),
+    eps: f64,
+    activation: Option<Activation>,
+) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    let (values, scale, shift) = (floats(&x)?, floats(scale)?, floats(shift)?);
+    let row = scale.len() / groups * span;
+    if row == 0 || !values.len().is_multiple_of(row) {
+        candle_core::bail!("cannot normalise {:?} in rows of {row}", x.dims());
+    }
+    let function = activation.map(Activation::function);
+    let norm = Norm { groups, span, eps, scale: &scale, shift: &shift, function };
+    let isa = cpu::isa()?;
+    cpu::filled(x.shape().clone(), |y| {
+        norm::normalise(isa, &norm, &values, y);
+        Ok(())
+    })
 }
 
 /// The last dimension with mean 0 and variance 1, in f32, on any device.
@@ -90,6 +126,14 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+
+    #[test]
+    fn an_activation_follows_the_norm() {
+        let norm = GroupNorm { weight: wave(&[6], 1.1, 2.0), bias: wave(&[6], 0.3, 0.0), groups: 3, eps: 1e-5 };
+        let x = wave(&[2, 6, 3, 5], 0.9, 0.5);
+        let expected = norm.forward(&x).unwrap().silu().unwrap();
+        assert!(max_difference(&norm.forward_activated(&x, Activation::Silu).unwrap(), &expected) < 1e-6);
+    }
 
     fn wave(shape: &[usize], speed: f32, offset: f32) -> Tensor {
         let n = shape.iter().product::<usize>();

@@ -76,14 +76,22 @@ impl Params {
     /// # Errors
     /// When the tensor library fails.
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> candle_core::Result<Tensor> {
-        let shape = shape.into();
         let dtype = self.precision().activation_dtype(self.device());
+        self.get_stored(shape, name)?.to_dtype(dtype)?.to_device(self.device())
+    }
+
+    /// As [`Params::get`], but on the CPU and in the type that the source has it in.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn get_stored(&self, shape: impl Into<Shape>, name: &str) -> candle_core::Result<Tensor> {
+        let shape = shape.into();
         match self.read(&shape, &self.full_name(name)) {
-            Some(tensor) => tensor.to_dtype(dtype)?.to_device(self.device()),
+            Some(tensor) => Ok(tensor),
             None if shape.elem_count() > LARGEST_STAND_IN => {
                 candle_core::bail!("{shape:?} is no size for a tensor that is not there")
             }
-            None => Tensor::zeros(shape, dtype, self.device()),
+            None => Tensor::zeros(shape, DType::F32, &Device::Cpu),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result};
+
+use super::cpu;
+use crate::kernels::gemm::{Kernel, Rounding};
 
 /// The precision of matrix products and convolutions.
 ///
@@ -47,14 +50,16 @@ impl Precision {
         }
     }
 
-    /// An operand of a product: on the CPU `x` rounded to this precision (and f32 again), elsewhere `x` as it is.
+    /// The kernel that computes products in this precision on the CPU.
     ///
     /// # Errors
-    /// When the tensor library fails.
-    pub(super) fn operand(self, x: &Tensor) -> Result<Tensor> {
-        if self == Precision::F32 || !x.device().is_cpu() {
-            return Ok(x.clone());
-        }
-        x.to_dtype(self.dtype())?.to_dtype(DType::F32)
+    /// When `SDGEN_ISA` asks for instructions that the processor lacks.
+    pub(super) fn kernel(self) -> Result<Kernel> {
+        let rounding = match self {
+            Precision::F32 => Rounding::None,
+            Precision::Bf16 => Rounding::Bf16,
+            Precision::F16 => Rounding::F16,
+        };
+        Ok(Kernel::new(cpu::isa()?, rounding))
     }
 }

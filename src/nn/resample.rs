@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Conv2d, Conv2dConfig, Params};
+use super::{Conv2d, Conv2dConfig, ConvExtras, Params};
 
 /// Nearest-neighbour enlargement and a 3x3 convolution (diffusers' `Upsample2D`).
 #[derive(Debug, Clone)]
@@ -25,8 +25,8 @@ impl Upsample2d {
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor, size: Option<(usize, usize)>) -> Result<Tensor> {
         let (_, _, h, w) = x.dims4()?;
-        let (height, width) = size.unwrap_or((2 * h, 2 * w));
-        self.conv.forward(&x.upsample_nearest2d(height, width)?)
+        let extras = ConvExtras { enlarge: Some(size.unwrap_or((2 * h, 2 * w))), ..ConvExtras::default() };
+        self.conv.forward_with(x, &extras)
     }
 }
 
@@ -34,7 +34,6 @@ impl Upsample2d {
 #[derive(Debug, Clone)]
 pub struct Downsample2d {
     conv: Conv2d,
-    padding: usize,
 }
 
 impl Downsample2d {
@@ -43,8 +42,8 @@ impl Downsample2d {
     /// # Errors
     /// When the tensor library fails.
     pub fn new(channels: usize, padding: usize, params: &Params) -> Result<Self> {
-        let config = Conv2dConfig { kernel: 3, stride: 2, padding };
-        Ok(Downsample2d { conv: Conv2d::new(channels, channels, config, &params.pp("conv"))?, padding })
+        let config = Conv2dConfig { kernel: 3, stride: 2, before: padding, after: padding.max(1) };
+        Ok(Downsample2d { conv: Conv2d::new(channels, channels, config, &params.pp("conv"))? })
     }
 
     /// `x` [b, c, h, w] to half its size: rounded up with padding 1, down with padding 0.
@@ -52,9 +51,6 @@ impl Downsample2d {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if self.padding == 0 {
-            return self.conv.forward(&x.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?);
-        }
         self.conv.forward(x)
     }
 }

@@ -1,35 +1,67 @@
 //! What holds for all layers together.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Shape, Tensor};
 
-use super::{conv_cpu, scaled_dot_product_attention, Conv2dConfig};
+use super::{scaled_dot_product_attention, Conv2d, Conv2dConfig, Linear, ParamSource, Params, Precision};
+use crate::weights::WeightsError;
 
 /// Where the child process of the test below puts its checksum.
 const CHECKSUM_FILE: &str = "SDGEN_TEST_CHECKSUM_FILE";
 
-fn wave(shape: &[usize], speed: f32) -> Tensor {
+pub(super) fn wave(shape: &[usize], speed: f32) -> Tensor {
     let n = shape.iter().product::<usize>();
     Tensor::from_vec((0..n).map(|i| (i as f32 * speed).sin()).collect(), shape, &Device::Cpu).unwrap()
 }
 
+pub(super) fn max_difference(a: &Tensor, b: &Tensor) -> f32 {
+    (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+}
+
+struct Waves(HashMap<String, Tensor>);
+
+impl ParamSource for Waves {
+    fn label(&self) -> String {
+        "waves".into()
+    }
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+    fn info(&self, name: &str) -> Option<(Shape, DType)> {
+        self.0.get(name).map(|t| (t.shape().clone(), t.dtype()))
+    }
+    fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
+        Ok(self.0[name].clone())
+    }
+}
+
+/// Weights of these names and shapes, f32.
+pub(super) fn params(tensors: &[(&str, &[usize])]) -> Params {
+    params_in(Precision::F32, tensors)
+}
+
+fn params_in(precision: Precision, tensors: &[(&str, &[usize])]) -> Params {
+    let tensors = tensors.iter().map(|(name, shape)| ((*name).to_string(), wave(shape, 0.37))).collect();
+    Params::new(Arc::new(Waves(tensors)), precision, &Device::Cpu)
+}
+
 /// A checksum of products large enough to be divided among threads.
 fn checksum() -> u64 {
-    let picture = wave(&[2, 48, 33, 37], 0.11);
-    let results = [
-        conv_cpu::conv2d(&picture, &wave(&[40, 48, 3, 3], 0.37), &wave(&[40], 0.2), Conv2dConfig::SAME_3X3),
-        wave(&[77, 768], 0.11).matmul(&wave(&[1024, 768], 0.23).t().unwrap()),
-        scaled_dot_product_attention(
-            &wave(&[1, 2, 300, 40], 0.3),
-            &wave(&[1, 2, 500, 40], 0.2),
-            &wave(&[1, 2, 500, 40], 0.7),
-            None,
-            false,
-        ),
-    ];
+    let mut results = Vec::new();
+    for precision in [Precision::F32, Precision::Bf16] {
+        let conv = params_in(precision, &[("weight", &[40, 48, 3, 3]), ("bias", &[40])]);
+        let conv = Conv2d::new(48, 40, Conv2dConfig::SAME_3X3, &conv).unwrap();
+        results.push(conv.forward(&wave(&[2, 48, 33, 37], 0.11)));
+        let linear = params_in(precision, &[("weight", &[1024, 768])]);
+        results.push(Linear::without_bias(768, 1024, &linear).unwrap().forward(&wave(&[77, 768], 0.11)));
+        let (q, k, v) = (wave(&[1, 300, 80], 0.3), wave(&[1, 500, 80], 0.2), wave(&[1, 500, 80], 0.7));
+        results.push(scaled_dot_product_attention([&q, &k, &v], 2, None, precision, false));
+    }
     let mut hasher = DefaultHasher::new();
     for result in results {
         let values = result.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();

@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 
+use crate::kernels::Isa;
 use crate::nn::Precision;
 use crate::{Error, Result};
 
@@ -54,6 +55,11 @@ impl Machine {
             })?;
         }
         let (device, device_name) = open(options.device)?;
+        if device.is_cpu() {
+            Isa::current().map_err(|e| {
+                Error::usage(e.to_string(), "unset it: the fastest instructions are found by themselves")
+            })?;
+        }
         let precision = options.precision.unwrap_or(match device {
             Device::Cpu => Precision::F32,
             Device::Cuda(_) | Device::Metal(_) => Precision::F16,

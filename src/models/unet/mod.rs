@@ -164,7 +164,7 @@ impl UNet2DConditionModel {
             x = block.forward(&x, condition, &mut skips)?;
             observe("up_blocks", i, &x);
         }
-        let x = Activation::Silu.forward(&self.conv_norm_out.forward(&x)?)?;
+        let x = self.conv_norm_out.forward_activated(&x, Activation::Silu)?;
         self.conv_out.forward(&x)?.to_dtype(DType::F32)
     }
 

@@ -59,7 +59,7 @@ fn outputs_equal_the_reference() {
     }
 }
 
-/// Measured: 3.2e-5 at most, in blocks whose values reach 20.
+/// Measured: 7.8e-5 at most (3.8e-5 without fused multiply-add), in blocks whose values reach 20.
 #[test]
 fn every_block_of_sdxl_equals_the_reference() {
     let expected = Expected::open("unet_blocks.safetensors");
@@ -67,7 +67,7 @@ fn every_block_of_sdxl_equals_the_reference() {
     let mut seen = 0;
     let compare = |name: &str, x: &Tensor| {
         let difference = max_difference(x, &expected.get(name));
-        assert!(difference < 6e-5, "{name}: {difference}");
+        assert!(difference < 1.2e-4, "{name}: {difference}");
     };
     let output = model("sdxl/unet", Precision::F32).forward_observed(&inputs.borrow(), |block, number, x| {
         compare(&format!("sdxl.{block}.{number}"), x);

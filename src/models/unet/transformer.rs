@@ -2,7 +2,9 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::nn::{geglu, GroupNorm, LayerNorm, Linear, MultiHeadAttention, Params};
+use crate::nn::{
+    geglu, pixels_to_tokens, tokens_to_pixels_add, GroupNorm, LayerNorm, Linear, MultiHeadAttention, Params,
+};
 
 /// What all transformers of a UNet have in common.
 #[derive(Debug, Clone, Copy)]
@@ -50,12 +52,12 @@ impl Transformer2d {
     /// `x` [b, c, h, w] and the text [b, n, context_width] to [b, c, h, w].
     pub(crate) fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         // The projections work pixel by pixel, so they are linear layers on tokens whichever way they are stored.
-        let tokens = self.norm.forward(x)?.flatten_from(2)?.transpose(1, 2)?.contiguous()?;
+        let tokens = pixels_to_tokens(&self.norm.forward(x)?)?;
         let mut tokens = self.proj_in.forward(&tokens)?;
         for block in &self.transformer_blocks {
             tokens = block.forward(&tokens, context)?;
         }
-        self.proj_out.forward(&tokens)?.transpose(1, 2)?.reshape(x.shape())? + x
+        tokens_to_pixels_add(&self.proj_out.forward(&tokens)?, x)
     }
 }
 
@@ -88,9 +90,9 @@ impl TransformerBlock {
 
     fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         let normed = self.norm1.forward(x)?;
-        let x = (self.attn1.forward(&normed, &normed, None)? + x)?;
-        let x = (self.attn2.forward(&self.norm2.forward(&x)?, context, None)? + x)?;
-        self.ff_out.forward(&geglu(&self.ff_in.forward(&self.norm3.forward(&x)?)?)?)? + x
+        let x = self.attn1.forward_add(&normed, &normed, x)?;
+        let x = self.attn2.forward_add(&self.norm2.forward(&x)?, context, &x)?;
+        self.ff_out.forward_add(&geglu(&self.ff_in.forward(&self.norm3.forward(&x)?)?)?, &x)
     }
 }
 

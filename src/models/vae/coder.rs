@@ -5,7 +5,8 @@ use candle_core::{Result, Tensor};
 use super::config::VaeConfig;
 use crate::models::resnet::{ResnetBlock2d, ResnetConfig};
 use crate::nn::{
-    Activation, Conv2d, Conv2dConfig, Downsample2d, GroupNorm, Linear, MultiHeadAttention, Params, Upsample2d,
+    pixels_to_tokens, tokens_to_pixels_add, Activation, Conv2d, Conv2dConfig, Downsample2d, GroupNorm, Linear,
+    MultiHeadAttention, Params, Upsample2d,
 };
 
 /// Added to the variance in all norms of a VAE.
@@ -47,7 +48,7 @@ impl Tail {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.conv_out.forward(&Activation::Silu.forward(&self.conv_norm_out.forward(x)?)?)
+        self.conv_out.forward(&self.conv_norm_out.forward_activated(x, Activation::Silu)?)
     }
 }
 
@@ -185,7 +186,7 @@ impl AttentionBlock {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let tokens = self.group_norm.forward(x)?.flatten_from(2)?.transpose(1, 2)?.contiguous()?;
-        self.attention.forward(&tokens, &tokens, None)?.transpose(1, 2)?.reshape(x.shape())? + x
+        let tokens = pixels_to_tokens(&self.group_norm.forward(x)?)?;
+        tokens_to_pixels_add(&self.attention.forward(&tokens, &tokens, None)?, x)
     }
 }

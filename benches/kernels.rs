@@ -1,0 +1,97 @@
+//! Kernels at the shapes of Stable Diffusion 1.5 at 512x512 with guidance, in f32 and bf16: `cargo bench`.
+//! `SDGEN_ISA` chooses the instructions. An item is a multiplication with an addition, half a GFLOP/s of the usual count; `tile` is the
+//! ceiling of the others: one tile again and again, all of it in the first-level cache, on one thread.
+
+#![expect(clippy::unwrap_used, reason = "a bench may end")]
+
+use divan::counter::ItemsCount;
+use divan::{black_box, Bencher};
+use sdgen::kernels::attention::{attention, Shape};
+use sdgen::kernels::conv::{conv2d, Finish, Pictures, Window};
+use sdgen::kernels::elementwise::{geglu, Function};
+use sdgen::kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Rounding, Side, Target, Values};
+use sdgen::kernels::norm::{normalise, Norm};
+use sdgen::kernels::Isa;
+
+const ROUNDINGS: [Rounding; 2] = [Rounding::None, Rounding::Bf16];
+
+fn main() {
+    divan::main();
+}
+
+fn values(count: usize) -> Vec<f32> {
+    (0..count).map(|i| (i * 7919 % 1000) as f32 * 1e-3 - 0.5).collect()
+}
+
+fn kernel(rounding: Rounding) -> Kernel {
+    Kernel::new(Isa::current().unwrap(), rounding)
+}
+
+#[divan::bench(args = ROUNDINGS)]
+fn tile(bencher: Bencher, rounding: Rounding) {
+    let kernel = kernel(rounding);
+    let (rows, width, units) = (kernel.rows(), kernel.width(), 128);
+    let (a, b, mut c) = (vec![0; rows * units], vec![0; units * width], vec![0.0; rows * width]);
+    let per_unit = if kernel.pairs() { 2 } else { 1 };
+    bencher.counter(ItemsCount::new(rows * width * units * per_unit)).bench_local(|| {
+        kernel.tile(width, units, black_box(&a), black_box(&b), &mut c, true);
+    });
+}
+
+/// Channels, side and outputs of 3x3 convolutions, two pictures.
+#[divan::bench(args = ROUNDINGS, consts = [0, 1, 2, 3])]
+fn conv_3x3<const LEVEL: usize>(bencher: Bencher, rounding: Rounding) {
+    let (channels, side) = [(320, 64), (640, 32), (1280, 16), (1280, 8)][LEVEL];
+    let pictures = Pictures { batch: 2, channels, height: side, width: side, enlarged: None };
+    let window = Window { kernel: 3, stride: 1, before: 1, after: 1 };
+    let (x, weights, bias) = (values(pictures.len()), values(channels * channels * 9), values(channels));
+    let weights = Packed::weights(kernel(rounding), Side::Rows, Values::F32(&weights), [channels, channels, 9]);
+    let finish = Finish { bias: &bias, shift: None, function: None, residual: None };
+    let mut out = vec![0.0; x.len()];
+    bencher
+        .counter(ItemsCount::new(x.len() * channels * 9))
+        .bench_local(|| conv2d(black_box(&x), &pictures, &window, &weights, &finish, &mut out));
+}
+
+/// Rows, inputs and outputs: projections, the feed-forward part, the prompt's keys.
+#[divan::bench(args = ROUNDINGS, consts = [0, 1, 2, 3])]
+fn linear_layers<const SHAPE: usize>(bencher: Bencher, rounding: Rounding) {
+    let (rows, inputs, outputs) = [(8192, 320, 320), (8192, 320, 2560), (512, 5120, 1280), (154, 768, 320)][SHAPE];
+    let (x, weights, bias) = (values(rows * inputs), values(outputs * inputs), values(outputs));
+    let weights = Packed::weights(kernel(rounding), Side::Columns, Values::F32(&weights), [outputs, inputs, 1]);
+    let target = Target::matrix(outputs);
+    let epilogue = Epilogue { bias: Bias::Columns(&bias), function: None, residual: None, target };
+    let mut out = vec![0.0; rows * outputs];
+    bencher
+        .counter(ItemsCount::new(rows * inputs * outputs))
+        .bench_local(|| linear(black_box(&x), rows, &weights, &epilogue, &mut out));
+}
+
+/// Queries, keys and width of 8 heads, two pictures.
+#[divan::bench(args = ROUNDINGS, consts = [0, 1, 2])]
+fn attentions<const SHAPE: usize>(bencher: Bencher, rounding: Rounding) {
+    let (queries, keys, width) = [(4096, 4096, 40), (4096, 77, 40), (256, 256, 160)][SHAPE];
+    let shape = Shape { batch: 2, heads: 8, queries, keys, width };
+    let (q, k) = (values(16 * queries * width), values(16 * keys * width));
+    let (kernel, mut out) = (kernel(rounding), vec![0.0; q.len()]);
+    bencher
+        .counter(ItemsCount::new(2 * 16 * queries * keys * width))
+        .bench_local(|| attention(&kernel, &shape, [black_box(&q), &k, &k], None, 0.1, &mut out));
+}
+
+/// An item is a value.
+#[divan::bench]
+fn group_norm_silu(bencher: Bencher) {
+    let (x, scale, isa) = (values(2 * 320 * 4096), values(320), Isa::current().unwrap());
+    let function = Some(Function::Silu);
+    let norm = Norm { groups: 32, span: 4096, eps: 1e-5, scale: &scale, shift: &scale, function };
+    let mut out = vec![0.0; x.len()];
+    bencher.counter(ItemsCount::new(x.len())).bench_local(|| normalise(isa, &norm, black_box(&x), &mut out));
+}
+
+/// An item is a value of the result.
+#[divan::bench]
+fn gated_gelu(bencher: Bencher) {
+    let (x, mut out, isa) = (values(8192 * 2560), vec![0.0; 8192 * 1280], Isa::current().unwrap());
+    bencher.counter(ItemsCount::new(out.len())).bench_local(|| geglu(isa, black_box(&x), 1280, &mut out));
+}

@@ -1,0 +1,122 @@
+//! Functions of each value, vectorised and threaded.
+
+use rayon::prelude::*;
+
+use super::isa::{per_isa, Isa};
+use super::math::{erf, sigmoid, tanh};
+
+/// Values that a task takes.
+const TASK: usize = 32 << 10;
+
+/// A function of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// `x sigmoid(x)`.
+    Silu,
+    /// `x Phi(x)` with the error function.
+    Gelu,
+    /// The tanh approximation of GELU (Hendrycks and Gimpel 2016).
+    GeluTanh,
+    /// `x sigmoid(1.702 x)`.
+    QuickGelu,
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "its callers are compiled for several instruction sets")]
+fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+impl Function {
+    /// Replaces each value by the function of it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "its callers are compiled for several instruction sets")]
+    pub(super) fn apply(self, values: &mut [f32]) {
+        match self {
+            Function::Silu => values.iter_mut().for_each(|x| *x *= sigmoid(*x)),
+            Function::Gelu => values.iter_mut().for_each(|x| *x = gelu(*x)),
+            Function::GeluTanh => values.iter_mut().for_each(|v| {
+                let x = *v;
+                *v = 0.5 * x * (1.0 + tanh(0.797_884_6 * (x + 0.044_715 * x * x * x)));
+            }),
+            Function::QuickGelu => values.iter_mut().for_each(|x| *x *= sigmoid(1.702 * *x)),
+        }
+    }
+}
+
+per_isa! {
+    fn map(function: Function, from: &[f32], to: &mut [f32]) {
+        to.copy_from_slice(from);
+        function.apply(to);
+    }
+}
+
+per_isa! {
+    fn gate(from: &[f32], to: &mut [f32]) {
+        let (value, gate) = from.split_at(to.len());
+        to.iter_mut().zip(value.iter().zip(gate)).for_each(|(to, (value, gate))| *to = value * gelu(*gate));
+    }
+}
+
+per_isa! {
+    fn sum(a: &[f32], b: &[f32], to: &mut [f32]) {
+        to.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = a + b);
+    }
+}
+
+/// `function` of each value of `x`, to `out`.
+///
+/// # Panics
+/// When the slices differ in size.
+pub fn apply(isa: Isa, function: Function, x: &[f32], out: &mut [f32]) {
+    assert_eq!(x.len(), out.len());
+    out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(out, x)| map(isa, function, x, out));
+}
+
+/// `a + b`, to `out`.
+///
+/// # Panics
+/// When the slices differ in size.
+pub fn add(isa: Isa, a: &[f32], b: &[f32], out: &mut [f32]) {
+    assert!(a.len() == out.len() && b.len() == out.len());
+    let parts = a.par_chunks(TASK).zip(b.par_chunks(TASK));
+    out.par_chunks_mut(TASK).zip(parts).for_each(|(out, (a, b))| sum(isa, a, b, out));
+}
+
+/// `a gelu(b)` (Shazeer 2020) for rows `x` [rows, 2 width] that hold a and b, to `out` [rows, width].
+///
+/// # Panics
+/// When the slices have other sizes.
+pub fn geglu(isa: Isa, x: &[f32], width: usize, out: &mut [f32]) {
+    assert!(x.len() == 2 * out.len() && out.len().is_multiple_of(width.max(1)));
+    let rows = (TASK / width.max(1)).max(1);
+    out.par_chunks_mut(rows * width.max(1)).zip(x.par_chunks(2 * rows * width.max(1))).for_each(|(out, x)| {
+        out.chunks_exact_mut(width).zip(x.chunks_exact(2 * width)).for_each(|(out, x)| gate(isa, x, out));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let x: Vec<f32> = (0..70_002).map(|i| (i as f32 * 0.37).sin() * 6.0).collect();
+        for function in [Function::Silu, Function::Gelu, Function::GeluTanh, Function::QuickGelu] {
+            let results = Isa::all().into_iter().map(|isa| {
+                let (mut out, mut gated, mut sum) = (vec![0.0; x.len()], vec![0.0; x.len() / 2], vec![0.0; x.len()]);
+                apply(isa, function, &x, &mut out);
+                geglu(isa, &x, 9, &mut gated[..x.len() / 2]);
+                add(isa, &x, &out, &mut sum);
+                (out, gated, sum)
+            });
+            let results: Vec<_> = results.collect();
+            assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{function:?}");
+            let (out, gated, sum) = &results[0];
+            assert!((sum[5] - x[5] - out[5]).abs() < 1e-6);
+            if function == Function::Gelu {
+                assert!((gated[4] - x[4] * out[13]).abs() < 1e-6 && (gated[13] - x[22] * out[31]).abs() < 1e-6);
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The product of two matrices, `C = A B` with sums in f32: packed panels, blocks along the depth, tiles in registers.
+//!
+//! After Goto and van de Geijn 2008. `micro` has the innermost loops, `encode` rounds and pairs values, `packed` lays operands out in
+//! panels, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of the
+//! result: an output's products are summed block by block along the depth, whatever task it falls into.
+
+mod encode;
+mod epilogue;
+mod micro;
+mod packed;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+pub use self::encode::Rounding;
+pub use self::epilogue::{Bias, Epilogue, Target};
+pub use self::micro::Kernel;
+pub use self::packed::{Fill, Packed, Side, Values};
+
+use self::packed::Panels;
+use super::output::Output;
+
+/// Sums that a task holds at most: 768 KiB, which a second-level cache should hold beside the panels.
+const SUMS: usize = 192 << 10;
+/// Lines of weights that a task takes at most; more would only push the sums out of the cache.
+const WEIGHT_LINES: usize = 640;
+/// Lines of the other operand that a task takes at least, so that reading the weights pays.
+const LEAST_LINES: usize = 96;
+/// Lines of weights that a task takes at least.
+const LEAST_WEIGHT_LINES: usize = 64;
+
+/// A product of packed weights and an operand that is packed on the way.
+pub struct Product<'a> {
+    /// The weights: either side.
+    pub weights: &'a Packed,
+    /// The other side.
+    pub other: &'a dyn Fill,
+    /// Its lines.
+    pub lines: usize,
+}
+
+/// An operand as a task sees it.
+enum Operand<'a> {
+    Packed(&'a Packed),
+    Fill(&'a dyn Fill, Panels),
+}
+
+/// What a thread needs for a task, kept for the next.
+#[derive(Default)]
+struct Scratch {
+    rows: Vec<u32>,
+    columns: Vec<u32>,
+    sums: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Product<'_> {
+    /// Computes and writes to `out` as `epilogue` says.
+    ///
+    /// # Panics
+    /// When `out`, the bias or the residual are too small for the target.
+    pub fn run(&self, epilogue: &Epilogue, out: &mut [f32]) {
+        let (kernel, fixed) = (self.weights.kernel, self.weights.panels);
+        let side = if fixed.side == Side::Rows { Side::Columns } else { Side::Rows };
+        let other = Panels::new(&kernel, side, self.lines, fixed.units);
+        if fixed.lines == 0 || other.lines == 0 {
+            return;
+        }
+        let (fixed_step, other_step) = steps(&fixed, &other, rayon::current_num_threads());
+        // Packed by each task, or by all together if several tasks would pack the same.
+        let shared = (fixed_step < fixed.count()).then(|| Packed::filled(kernel, other, self.other));
+        let weights = || Operand::Packed(self.weights);
+        let second = || shared.as_ref().map_or(Operand::Fill(self.other, other), Operand::Packed);
+        let (a, b, row_panels, column_panels, row_step, column_step) = match fixed.side {
+            Side::Rows => (weights(), second(), fixed, other, fixed_step, other_step),
+            Side::Columns => (second(), weights(), other, fixed, other_step, fixed_step),
+        };
+        epilogue.check(row_panels.lines, column_panels.lines, out.len());
+        let task = Task { kernel, a, b, rows: row_panels, columns: column_panels, epilogue, out: Output::new(out) };
+        let column_tasks = column_panels.count().div_ceil(column_step);
+        let tasks = row_panels.count().div_ceil(row_step) * column_tasks;
+        (0..tasks).into_par_iter().with_max_len(1).for_each(|index| {
+            let (i, j) = (index / column_tasks, index % column_tasks);
+            let rows = i * row_step..((i + 1) * row_step).min(row_panels.count());
+            let columns = j * column_step..((j + 1) * column_step).min(column_panels.count());
+            SCRATCH.with_borrow_mut(|scratch| task.run(&rows, &columns, scratch));
+        });
+    }
+}
+
+/// Panels of the weights and of the other operand that a task takes.
+fn steps(fixed: &Panels, other: &Panels, threads: usize) -> (usize, usize) {
+    let even = |count: usize, at_most: usize| count.div_ceil(count.div_ceil(at_most.max(1)));
+    let mut fixed_step = even(fixed.count(), WEIGHT_LINES / fixed.height);
+    let least = (LEAST_LINES / other.height).max(1);
+    let room = SUMS / (fixed_step * fixed.height * other.height);
+    let balanced = other.count().div_ceil((4 * threads).div_ceil(fixed.count().div_ceil(fixed_step)));
+    let other_step = even(other.count(), room.min(balanced).max(least));
+    let other_tasks = other.count().div_ceil(other_step);
+    if other_tasks * fixed.count().div_ceil(fixed_step) < 2 * threads {
+        let wanted = fixed.count().div_ceil((2 * threads).div_ceil(other_tasks));
+        fixed_step = wanted.max(LEAST_WEIGHT_LINES / fixed.height).clamp(1, fixed_step);
+    }
+    (fixed_step, other_step)
+}
+
+/// A product on its way to `out`.
+struct Task<'a> {
+    kernel: Kernel,
+    a: Operand<'a>,
+    b: Operand<'a>,
+    rows: Panels,
+    columns: Panels,
+    epilogue: &'a Epilogue<'a>,
+    out: Output<'a>,
+}
+
+impl Task<'_> {
+    /// The part of the output where `rows` and `columns` meet. Tile after tile lies in `scratch.sums`, columns outside.
+    fn run(&self, rows: &Range<usize>, columns: &Range<usize>, scratch: &mut Scratch) {
+        let Scratch { rows: row_scratch, columns: column_scratch, sums } = scratch;
+        let size = rows.len() * self.rows.height * self.columns.heights(columns);
+        if sums.len() < size {
+            sums.resize(size, 0.0);
+        }
+        for block in 0..self.rows.blocks() {
+            let units = self.rows.block(block).len();
+            let a = self.a.block(block, rows, row_scratch);
+            let mut b = self.b.block(block, columns, column_scratch);
+            let mut rest = sums.as_mut_slice();
+            for column in columns.clone() {
+                let width = self.columns.height_of(column);
+                let (panel, behind) = b.split_at(width * units);
+                b = behind;
+                for a in a.chunks_exact(self.rows.height * units) {
+                    let (tile, behind) = rest.split_at_mut(self.rows.height * width);
+                    rest = behind;
+                    self.kernel.tile(width, units, a, panel, tile, block > 0);
+                }
+            }
+        }
+        self.finish(rows, columns, sums);
+    }
+
+    fn finish(&self, rows: &Range<usize>, columns: &Range<usize>, mut sums: &[f32]) {
+        for column in columns.clone() {
+            let width = self.columns.height_of(column);
+            for row in rows.clone() {
+                let (tile, behind) = sums.split_at(self.rows.height * width);
+                sums = behind;
+                let (rows, columns) = (self.rows.lines_of(row), self.columns.lines_of(column));
+                self.epilogue.finish(self.kernel.isa(), rows, columns, width, tile, &self.out);
+            }
+        }
+    }
+}
+
+impl Operand<'_> {
+    /// Some panels of a block, one after the other.
+    fn block<'a>(&'a self, block: usize, panels: &Range<usize>, scratch: &'a mut Vec<u32>) -> &'a [u32] {
+        let (fill, layout) = match self {
+            Operand::Packed(packed) => return packed.block(block, panels, scratch),
+            Operand::Fill(fill, layout) => (fill, layout),
+        };
+        let units = layout.block(block);
+        let size = layout.heights(panels) * units.len();
+        if scratch.len() < size {
+            scratch.resize(size, 0);
+        }
+        let mut rest = &mut scratch[..size];
+        for panel in panels.clone() {
+            let height = layout.height_of(panel);
+            let (piece, behind) = rest.split_at_mut(height * units.len());
+            rest = behind;
+            fill.fill(units.clone(), layout.lines_of(panel), height, piece);
+        }
+        &scratch[..size]
+    }
+}
+
+/// The rows of a matrix [rows, depth] as the first operand.
+struct RowsOf<'a> {
+    kernel: Kernel,
+    values: &'a [f32],
+    depth: usize,
+}
+
+impl Fill for RowsOf<'_> {
+    fn fill(&self, units: Range<usize>, lines: Range<usize>, _height: usize, out: &mut [u32]) {
+        let per_unit = if self.kernel.pairs() { 2 } else { 1 };
+        let range = units.start * per_unit..(units.end * per_unit).min(self.depth);
+        let mut out = out.chunks_exact_mut(units.len());
+        for (line, out) in lines.zip(&mut out) {
+            self.kernel.encode(&self.values[line * self.depth..][range.clone()], out);
+        }
+        out.for_each(|padding| padding.fill(0));
+    }
+}
+
+/// `x` [rows, depth] times the transpose of `weights` [outputs, depth] (packed as columns), to `out` [rows, outputs].
+///
+/// # Panics
+/// When the slices have other sizes.
+pub fn linear(x: &[f32], rows: usize, weights: &Packed, epilogue: &Epilogue, out: &mut [f32]) {
+    let depth = x.len() / rows.max(1);
+    assert_eq!(x.len(), rows * depth);
+    assert_eq!(weights.kernel.units(depth), weights.panels.units);
+    let other = RowsOf { kernel: weights.kernel, values: x, depth };
+    Product { weights, other: &other, lines: rows }.run(epilogue, out);
+}

@@ -1,0 +1,20 @@
+//! Arithmetic on slices for the CPU: matrix products, convolution, attention, norms, activations.
+//!
+//! Nothing here knows tensors, models or files. [`isa`] says which instructions may be used; `gemm` is the product that linear
+//! layers, [`conv`] and [`attention`] are made of; [`norm`] and [`elementwise`] are the passes between them. All of it runs on rayon's
+//! global pool and gives the same bits whatever the number of threads: each output is summed in one fixed order.
+//!
+//! This is the one place with `unsafe` besides the mapping of files: instructions that a processor may lack, and outputs that
+//! several threads write disjoint parts of. Each module that needs it allows it for itself and says why.
+
+pub mod attention;
+pub mod conv;
+pub mod elementwise;
+pub mod gemm;
+pub mod isa;
+mod math;
+pub mod norm;
+mod output;
+pub mod transpose;
+
+pub use isa::{Isa, IsaError};

@@ -186,26 +186,8 @@ fn is_harmless(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
-
-    struct Fake(HashMap<String, Tensor>);
-
-    impl ParamSource for Fake {
-        fn label(&self) -> String {
-            "fake.safetensors".into()
-        }
-        fn names(&self) -> Vec<String> {
-            self.0.keys().cloned().collect()
-        }
-        fn info(&self, name: &str) -> Option<(Shape, DType)> {
-            self.0.get(name).map(|t| (t.shape().clone(), t.dtype()))
-        }
-        fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
-            Ok(self.0[name].clone())
-        }
-    }
+    use crate::nn::tests::Fake;
 
     fn params(tensors: &[(&str, &[usize], DType)]) -> Params {
         let tensors = tensors

@@ -23,11 +23,12 @@ pub(super) fn max_difference(a: &Tensor, b: &Tensor) -> f32 {
     (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
 }
 
-struct Waves(HashMap<String, Tensor>);
+/// Tensors in memory.
+pub(super) struct Fake(pub(super) HashMap<String, Tensor>);
 
-impl ParamSource for Waves {
+impl ParamSource for Fake {
     fn label(&self) -> String {
-        "waves".into()
+        "fake.safetensors".into()
     }
     fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
@@ -47,7 +48,7 @@ pub(super) fn params(tensors: &[(&str, &[usize])]) -> Params {
 
 fn params_in(precision: Precision, tensors: &[(&str, &[usize])]) -> Params {
     let tensors = tensors.iter().map(|(name, shape)| ((*name).to_string(), wave(shape, 0.37))).collect();
-    Params::new(Arc::new(Waves(tensors)), precision, &Device::Cpu)
+    Params::new(Arc::new(Fake(tensors)), precision, &Device::Cpu)
 }
 
 /// A checksum of products large enough to be divided among threads.

@@ -15,7 +15,7 @@ type Exit = Arc<dyn Fn(bool) + Send + Sync>;
 /// From now on, an interrupt (Ctrl-C, `SIGTERM`, `SIGHUP`) waits for a file that is being written, takes the bar off the
 /// terminal, and ends the process with 130. A second one does not wait.
 ///
-/// Nothing changes when one of these signals is ignored already (`nohup`, a script's background job): it stays ignored.
+/// A signal that is ignored already (`SIGHUP` under `nohup`, `SIGINT` in a script's background job) stays ignored.
 pub fn install(bar: BarHandle) {
     let exit: Exit = Arc::new(|say_so| {
         if say_so {
@@ -25,8 +25,35 @@ pub fn install(bar: BarHandle) {
         std::process::exit(i32::from(INTERRUPTED));
     });
     let interrupted = AtomicBool::new(false);
+    listen(move || on_signal(&interrupted, &bar, &exit));
+}
+
+/// Calls `handler` for each signal, on a thread of its own. Where that fails signals end the process as they always do.
+#[cfg(unix)]
+fn listen(handler: impl Fn() + Send + 'static) {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    // Linux tells which signals are ignored; elsewhere none is taken to be.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(&status, *signal));
+    if let Ok(mut signals) = Signals::new(heard) {
+        let _ = thread::Builder::new().name("signals".into()).spawn(move || signals.forever().for_each(|_| handler()));
+    }
+}
+
+#[cfg(not(unix))]
+fn listen(handler: impl Fn() + Send + 'static) {
     // The one failure is a handler that is there already, of this function or of whoever started the process.
-    let _ = ctrlc::try_set_handler(move || on_signal(&interrupted, &bar, &exit));
+    let _ = ctrlc::try_set_handler(handler);
+}
+
+/// Whether a process with this `/proc/self/status` ignores a signal: a bit of the mask for each, from the first.
+#[cfg(unix)]
+fn is_ignored(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
 }
 
 fn on_signal(interrupted: &AtomicBool, bar: &BarHandle, exit: &Exit) {
@@ -51,6 +78,16 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{channel, RecvTimeoutError};
     use std::time::Duration;
+
+    #[cfg(unix)]
+    #[test]
+    fn ignored_signals_are_read_from_the_mask() {
+        // As `nohup` leaves it, with SIGPIPE ignored by the runtime: signals 1 and 13.
+        let status = "Name:\tsdgen\nSigBlk:\t0000000000000003\nSigIgn:\t0000000000001001\n";
+        let ignored: Vec<i32> = (1..=64).filter(|signal| is_ignored(status, *signal)).collect();
+        assert_eq!(ignored, [1, 13]);
+        assert!(!is_ignored("", 1));
+    }
 
     #[test]
     fn the_first_interrupt_waits_for_a_file_and_the_second_does_not() {

@@ -7,21 +7,35 @@ use sdgen::error::exit_code;
 
 use crate::support::{pixels, Sandbox, QUICK};
 
-/// Ctrl-C in the middle of a long run: exit code 130, and every file that is there is whole.
+/// An interrupt in the middle of a long run: exit code 130, and every file that is there is whole. It is SIGTERM, since a
+/// script's background job, which this test may be a part of, ignores SIGINT. The hangup that `nohup` has ignored may not keep
+/// the other signals from being heard.
 #[test]
-fn ctrl_c_leaves_no_half_file() {
+fn an_interrupt_leaves_no_half_file() {
+    for start in ["exec \"$@\"", "trap '' HUP; exec \"$@\""] {
+        interrupted(start);
+    }
+}
+
+/// A run started by the shell command `start`, and interrupted.
+fn interrupted(start: &str) {
     let sandbox = Sandbox::new();
-    let more = ["--steps", "150", "--count", "1000", "--json", "-o", "{seed}.png"];
-    let mut child =
-        sandbox.command(QUICK.iter().chain(&more)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let more = ["--steps", "1", "--count", "1000000", "--json", "-o", "{seed}.png"];
+    let command = sandbox.command(QUICK.iter().chain(&more));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", start, "sh"]).arg(command.get_program()).args(command.get_args());
+    shell.current_dir(sandbox.path("")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = shell.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The first event: the program is at work, and listens.
-    lines.next().unwrap().unwrap();
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    // In the middle of writing one picture after the other.
+    let images = lines.by_ref().map(Result::unwrap).filter(|line| line.contains(r#""event":"image""#));
+    assert_eq!(images.take(3).count(), 3);
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     lines.for_each(drop);
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(exit_code::INTERRUPTED.into()));
+    assert!(sandbox.files().len() >= 3);
     for name in sandbox.files() {
         pixels(&std::fs::read(sandbox.path(&name)).unwrap());
     }

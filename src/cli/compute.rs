@@ -44,7 +44,7 @@ impl ComputeArgs {
 /// What `--dtype` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DtypeChoice {
-    /// The fastest that is safe on the device.
+    /// f32 on a CPU, f16 on a GPU.
     Auto,
     /// 32-bit floats.
     F32,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sdgen::cli::{self, Command, Parsed};
+use sdgen::cli::{self, Parsed};
 use sdgen::error::exit_code;
 use sdgen::ui::Ui;
 use sdgen::{commands, Error};
@@ -14,9 +14,8 @@ fn main() -> ExitCode {
         Ok(Parsed::Text(text)) => return show(&text),
         Err(e) => return report(&mut Ui::new(cli::message_options(&args)), &e),
     };
-    let Command::Generate(args) = command;
-    let mut ui = Ui::new(args.general.ui_options());
-    match commands::generate(&args, &mut ui).and_then(|()| ui.close()) {
+    let mut ui = Ui::new(command.general().ui_options());
+    match commands::run(&command, &mut ui).and_then(|()| ui.close()) {
         Ok(()) => ExitCode::from(exit_code::OK),
         Err(e) => report(&mut ui, &e),
     }

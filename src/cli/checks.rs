@@ -15,7 +15,7 @@ pub fn prompt(args: &PromptArgs) -> Result<&str> {
             "give one of them; for two pictures, run the command twice",
         )),
         (Some(text), _) | (None, Some(text)) => Ok(text),
-        (None, None) => Err(Error::usage("no prompt is given", "say what to paint: `sdgen generate \"a red apple\"`")),
+        (None, None) => Err(Error::usage("no prompt is given", "say what to paint, in quotes: `\"a red apple\"`")),
     }
 }
 

@@ -1,20 +1,9 @@
 //! `sdgen generate`: text to image.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::checks;
-use super::compute::ComputeArgs;
-use super::general::GeneralArgs;
-use super::image::ImageArgs;
-use super::model::ModelArgs;
-use super::output::OutputArgs;
-use super::prompt::PromptArgs;
-use super::recipe::RecipeArgs;
-use super::sampling::{SamplingArgs, Seed};
-use crate::request::{Image, Prompt, Request, Sampling, BUILT_IN_MODEL, SCHEMA};
-use crate::{Error, Result};
+use super::paint::PaintArgs;
+use crate::{Request, Result};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,112 +20,25 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true, disable_help_flag = true, after_help = EXAMPLES)]
 pub struct GenerateArgs {
-    /// Which model paints.
+    /// What all commands that make pictures know.
     #[command(flatten)]
-    pub model: ModelArgs,
-    /// What to paint.
-    #[command(flatten)]
-    pub prompt: PromptArgs,
-    /// How to get from noise to the picture.
-    #[command(flatten)]
-    pub sampling: SamplingArgs,
-    /// The picture's size.
-    #[command(flatten)]
-    pub image: ImageArgs,
-    /// Where pictures go.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// On what the work is done.
-    #[command(flatten)]
-    pub compute: ComputeArgs,
-    /// What is done with the request itself.
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// What the program says.
-    #[command(flatten)]
-    pub general: GeneralArgs,
+    pub paint: PaintArgs,
 }
 
 impl GenerateArgs {
-    /// Everything among the options that decides the picture. What was not given stays `None`: the model decides it.
+    /// Everything among the options that decides the picture.
     ///
     /// # Errors
-    /// [`Error::Usage`] when options contradict each other, also those that are not part of the request.
+    /// As [`PaintArgs::request`].
     pub fn request(&self) -> Result<Request> {
-        checks::output(&self.output, &self.general)?;
-        checks::seeds(&self.sampling, &self.output)?;
-        Ok(Request {
-            schema: SCHEMA,
-            model: self.model_name()?,
-            prompt: self.prompt()?,
-            sampling: self.sampling()?,
-            image: Image {
-                width: self.image.width,
-                height: self.image.height,
-                batch: Some(self.output.batch),
-                original_size: self.image.original_size,
-                crop: self.image.crop,
-            },
-        })
+        self.paint.request()
     }
-
-    /// The seed that was given, if one was.
-    #[must_use]
-    pub fn request_seed(&self) -> Option<u64> {
-        match self.sampling.seed {
-            Seed::Random => None,
-            Seed::Fixed(seed) => Some(seed),
-        }
-    }
-
-    fn model_name(&self) -> Result<String> {
-        let Some(model) = &self.model.model else { return Ok(BUILT_IN_MODEL.into()) };
-        text("model", model)
-    }
-
-    fn prompt(&self) -> Result<Prompt> {
-        let args = &self.prompt;
-        Ok(Prompt {
-            text: checks::prompt(args)?.into(),
-            text_2: args.prompt_2.clone(),
-            negative: args.negative_prompt.clone(),
-            negative_2: args.negative_prompt_2.clone(),
-            clip_skip: args.clip_skip,
-            embeddings: args.embeddings.iter().map(|path| text("embedding", path)).collect::<Result<_>>()?,
-            weighting: args.weighting,
-            long_prompt: args.long_prompt,
-        })
-    }
-
-    fn sampling(&self) -> Result<Sampling> {
-        let args = &self.sampling;
-        Ok(Sampling {
-            steps: args.steps,
-            guidance: args.guidance,
-            guidance_rescale: args.guidance_rescale,
-            scheduler: args.scheduler.map(|s| s.sampler),
-            sigmas: checks::sigmas(args)?,
-            eta: args.eta,
-            seed: self.request_seed(),
-            rng: args.rng,
-        })
-    }
-}
-
-/// A path as part of the request.
-fn text(what: &str, path: &Path) -> Result<String> {
-    path.to_str().map(Into::into).ok_or_else(|| {
-        Error::usage(
-            format!("the path of the {what}, `{}`, is not valid UTF-8", path.display()),
-            "rename it, or give a link to it: the path is part of the request, which is text",
-        )
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use crate::cli::{parse, Command, Parsed};
-    use crate::request::{LongPrompt, Weighting};
+    use crate::request::{Image, LongPrompt, Prompt, Sampling, Weighting};
     use crate::sampling::{Rng, Sampler, SigmaSpacing};
 
     use super::*;
@@ -176,7 +78,6 @@ mod tests {
                     --long-prompt truncate --steps 7 -g 4.5 --guidance-rescale 0.7 --scheduler dpm++2m-karras --eta 0.5 \
                     -s 42 --rng philox -W 96 -H 64 --original-size 1024x768 --crop 8,16 -b 3";
         let expected = Request {
-            schema: SCHEMA,
             model: "dir".into(),
             prompt: Prompt {
                 text: "cat".into(),
@@ -205,6 +106,7 @@ mod tests {
                 original_size: Some((1024, 768)),
                 crop: Some((8, 16)),
             },
+            ..Request::default()
         };
         assert_eq!(request(&line.split_whitespace().collect::<Vec<_>>()), expected);
     }
@@ -214,9 +116,9 @@ mod tests {
         let request =
             request(&["x", "--steps", "5", "-W", "64", "--steps", "9", "--width", "128", "-s", "1", "--seed", "2"]);
         assert_eq!((request.sampling.steps, request.image.width, request.sampling.seed), (Some(9), Some(128), Some(2)));
-        let general = args(&["x", "-q", "-v", "--json", "--json"]).unwrap().general;
+        let general = args(&["x", "-q", "-v", "--json", "--json"]).unwrap().paint.general;
         assert!(general.verbose && !general.quiet && general.json);
-        assert_eq!(args(&["x", "--embedding", "a", "--embedding", "b"]).unwrap().prompt.embeddings.len(), 2);
+        assert_eq!(args(&["x", "--embedding", "a", "--embedding", "b"]).unwrap().paint.prompt.embeddings.len(), 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The command line: what can be typed, its help and its errors.
 //!
 //! One file a subcommand ([`generate`]), one a group of options that subcommands share ([`model`], [`prompt`], [`sampling`],
-//! [`image`], [`output`], [`compute`], [`recipe`], [`general`]). A value is checked by its parser in `values`, options against
+//! [`image`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in `values`, options against
 //! each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
 mod checks;
@@ -11,6 +11,7 @@ pub mod generate;
 pub mod image;
 pub mod model;
 pub mod output;
+pub mod paint;
 pub mod prompt;
 pub mod recipe;
 pub mod sampling;
@@ -21,10 +22,12 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use self::general::GeneralArgs;
 use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
 pub use generate::GenerateArgs;
+pub use paint::PaintArgs;
 
 /// Stable Diffusion pictures from the command line.
 ///
@@ -49,6 +52,16 @@ Examples:
 pub enum Command {
     /// Make pictures from a text.
     Generate(Box<GenerateArgs>),
+}
+
+impl Command {
+    /// What was said about output to the terminal.
+    #[must_use]
+    pub fn general(&self) -> &GeneralArgs {
+        match self {
+            Command::Generate(args) => &args.paint.general,
+        }
+    }
 }
 
 /// What a command line asks for.

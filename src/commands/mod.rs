@@ -1,7 +1,19 @@
 //! What each subcommand does: thin layers that turn arguments into a [`Request`](crate::Request), hand it to the pipeline and
 //! write what comes back. Only `main` calls this module.
 
-mod generate;
+mod paint;
 mod studio;
 
-pub use generate::generate;
+use crate::cli::Command;
+use crate::ui::Ui;
+use crate::Result;
+
+/// Does what a subcommand says.
+///
+/// # Errors
+/// What ended the work.
+pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
+    match command {
+        Command::Generate(args) => paint::paint(&args.request()?, &args.paint, ui),
+    }
+}

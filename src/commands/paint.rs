@@ -1,4 +1,4 @@
-//! `sdgen generate`: text to image.
+//! What all commands do that make pictures: from a request to files. What differs between them is in the request.
 
 use std::path::Path;
 use std::time::Instant;
@@ -8,22 +8,22 @@ use serde_json::json;
 use super::studio::{Intermediates, Studio};
 use crate::cli::output::OutputArgs;
 use crate::cli::prompt::PromptArgs;
-use crate::cli::GenerateArgs;
+use crate::cli::PaintArgs;
 use crate::image::{Output, OutputOptions};
 use crate::pipeline::{self, Engine, Machine, Plan, Watch};
 use crate::request::Weighting;
 use crate::text::wildcards::Wildcards;
 use crate::ui::{install_interrupt, Ui};
-use crate::{Error, Result};
+use crate::{Error, Request, Result};
 
-/// Makes the pictures that the arguments ask for.
+/// Makes the pictures that a request asks for.
 ///
 /// # Errors
 /// [`Error::Usage`] before any work when something asked for is not possible; [`Error::Partial`] when only some of several
 /// pictures could be made; otherwise what ended the work.
-pub fn generate(args: &GenerateArgs, ui: &mut Ui) -> Result<()> {
+pub fn paint(request: &Request, args: &PaintArgs, ui: &mut Ui) -> Result<()> {
     let start = Instant::now();
-    let plan = Plan::new(&args.request()?)?;
+    let plan = Plan::new(request)?;
     check_wildcards(&args.prompt)?;
     if args.recipe.dry_run {
         ui.data(&dry_run(&with_seed(&plan, 0, args.prompt.wildcards.as_deref())?)?);
@@ -73,7 +73,7 @@ fn with_seed(first: &Plan, number: usize, wildcards: Option<&Path>) -> Result<Pl
 
 /// One picture after the other, each of its own seed. A broken picture does not end the series: its error is told at once, and
 /// the number of failures returned. When there is no other picture, or all are broken, the last error is the result.
-fn series(first: &Plan, args: &GenerateArgs, engine: &mut Engine, studio: &mut Studio<'_>) -> Result<usize> {
+fn series(first: &Plan, args: &PaintArgs, engine: &mut Engine, studio: &mut Studio<'_>) -> Result<usize> {
     let watch = Watch { every: studio.every() };
     let count = args.output.count;
     let mut failed = 0;
@@ -110,7 +110,7 @@ fn check_wildcards(args: &PromptArgs) -> Result<()> {
     }
 }
 
-fn introduce(plan: &Plan, machine: &Machine, args: &GenerateArgs, ui: &mut Ui) {
+fn introduce(plan: &Plan, machine: &Machine, args: &PaintArgs, ui: &mut Ui) {
     let (width, height) = plan.size();
     if plan.files.is_built_in() && args.model.model.is_none() {
         ui.note(&format!("built-in {} model, {width}x{height}; `--model` for another", plan.files.name()));
@@ -127,7 +127,7 @@ fn introduce(plan: &Plan, machine: &Machine, args: &GenerateArgs, ui: &mut Ui) {
 }
 
 /// What was asked for and will not happen.
-fn warn(plan: &Plan, args: &GenerateArgs, ui: &mut Ui) {
+fn warn(plan: &Plan, args: &PaintArgs, ui: &mut Ui) {
     let prompt = &plan.request.prompt;
     match (&args.prompt.wildcards, prompt.weighting, Wildcards::named_in(&prompt.text)) {
         (None, Weighting::A1111, Some(name)) => {

@@ -1,0 +1,122 @@
+//! The options that all commands share which make pictures, and the request they make.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::checks;
+use super::compute::ComputeArgs;
+use super::general::GeneralArgs;
+use super::image::ImageArgs;
+use super::model::ModelArgs;
+use super::output::OutputArgs;
+use super::prompt::PromptArgs;
+use super::recipe::RecipeArgs;
+use super::sampling::{SamplingArgs, Seed};
+use crate::request::{Image, Prompt, Request, Sampling, BUILT_IN_MODEL};
+use crate::{Error, Result};
+
+/// What `generate`, `img2img` and `inpaint` know.
+#[derive(Debug, Clone, Args)]
+pub struct PaintArgs {
+    /// Which model paints.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// What to paint.
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    /// How to get from noise to the picture.
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    /// The picture's size.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// Where pictures go.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// On what the work is done.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// What is done with the request itself.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// What the program says.
+    #[command(flatten)]
+    pub general: GeneralArgs,
+}
+
+impl PaintArgs {
+    /// Everything among the options that decides the picture. What was not given stays `None`: the model decides it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when options contradict each other, also those that are not part of the request.
+    pub fn request(&self) -> Result<Request> {
+        checks::output(&self.output, &self.general)?;
+        checks::seeds(&self.sampling, &self.output)?;
+        Ok(Request {
+            model: self.model_name()?,
+            prompt: self.prompt()?,
+            sampling: self.sampling()?,
+            image: Image {
+                width: self.image.width,
+                height: self.image.height,
+                batch: Some(self.output.batch),
+                original_size: self.image.original_size,
+                crop: self.image.crop,
+            },
+            ..Request::default()
+        })
+    }
+
+    /// The seed that was given, if one was.
+    #[must_use]
+    pub fn request_seed(&self) -> Option<u64> {
+        match self.sampling.seed {
+            Seed::Random => None,
+            Seed::Fixed(seed) => Some(seed),
+        }
+    }
+
+    fn model_name(&self) -> Result<String> {
+        let Some(model) = &self.model.model else { return Ok(BUILT_IN_MODEL.into()) };
+        text("model", model)
+    }
+
+    fn prompt(&self) -> Result<Prompt> {
+        let args = &self.prompt;
+        Ok(Prompt {
+            text: checks::prompt(args)?.into(),
+            text_2: args.prompt_2.clone(),
+            negative: args.negative_prompt.clone(),
+            negative_2: args.negative_prompt_2.clone(),
+            clip_skip: args.clip_skip,
+            embeddings: args.embeddings.iter().map(|path| text("embedding", path)).collect::<Result<_>>()?,
+            weighting: args.weighting,
+            long_prompt: args.long_prompt,
+        })
+    }
+
+    fn sampling(&self) -> Result<Sampling> {
+        let args = &self.sampling;
+        Ok(Sampling {
+            steps: args.steps,
+            guidance: args.guidance,
+            guidance_rescale: args.guidance_rescale,
+            scheduler: args.scheduler.map(|s| s.sampler),
+            sigmas: checks::sigmas(args)?,
+            eta: args.eta,
+            seed: self.request_seed(),
+            rng: args.rng,
+        })
+    }
+}
+
+/// A path as part of the request.
+fn text(what: &str, path: &Path) -> Result<String> {
+    path.to_str().map(Into::into).ok_or_else(|| {
+        Error::usage(
+            format!("the path of the {what}, `{}`, is not valid UTF-8", path.display()),
+            "rename it, or give a link to it: the path is part of the request, which is text",
+        )
+    })
+}

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor, D};
 
 use super::cpu::{self, floats};
+use super::profile::{timed, LayerKind};
 use crate::kernels::elementwise::{self, Function};
 
 /// An activation function.
@@ -36,6 +37,10 @@ impl Activation {
     /// # Errors
     /// When the tensor library fails.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        timed(LayerKind::Activation, 0, || self.apply(x))
+    }
+
+    fn apply(self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() {
             let x = x.contiguous()?;
             let (values, isa) = (floats(&x)?, cpu::isa()?);
@@ -72,6 +77,10 @@ pub fn geglu(x: &Tensor) -> Result<Tensor> {
     if !width.is_multiple_of(2) {
         candle_core::bail!("a gated unit needs an even width, not {width}");
     }
+    timed(LayerKind::Activation, 0, || gated(x, width))
+}
+
+fn gated(x: &Tensor, width: usize) -> Result<Tensor> {
     if x.device().is_cpu() {
         let x = x.contiguous()?;
         let (values, isa) = (floats(&x)?, cpu::isa()?);

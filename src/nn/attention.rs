@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor, D};
 
 use super::cpu::{self, floats};
+use super::profile::{timed, LayerKind};
 use super::{Linear, Precision};
 use crate::kernels::attention::{attention, Shape};
 
@@ -135,7 +136,12 @@ impl MultiHeadAttention {
     fn attend(&self, x: &Tensor, context: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
         let q = self.query.forward(x)?;
         let (k, v) = (self.key.forward(context)?, self.value.forward(context)?);
-        scaled_dot_product_attention([&q, &k, &v], self.heads, mask, self.query.precision(), self.upcast)
+        let kind = if x.id() == context.id() { LayerKind::SelfAttention } else { LayerKind::CrossAttention };
+        // Scores, and the sums of values that they weigh.
+        let flops = 2 * (2 * q.elem_count() * k.dim(1)?);
+        timed(kind, flops, || {
+            scaled_dot_product_attention([&q, &k, &v], self.heads, mask, self.query.precision(), self.upcast)
+        })
     }
 }
 

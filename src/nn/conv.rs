@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::cpu::{self, floats};
+use super::profile::{timed, LayerKind};
 use super::weight::Weight;
 use super::Params;
 use crate::kernels::conv::{conv2d, Finish, Pictures, Window};
@@ -93,10 +94,16 @@ impl Conv2d {
         if let Some(residual) = extras.residual.filter(|residual| residual.dims4().ok() != Some(shape)) {
             candle_core::bail!("a convolution gives {shape:?}, which {:?} cannot be added to", residual.dims());
         }
-        match &self.weight {
+        let kind = match kernel {
+            3 => LayerKind::Conv3x3,
+            1 => LayerKind::Conv1x1,
+            _ => LayerKind::ConvOther,
+        };
+        let flops = 2 * (batch * self.outputs * out_height * out_width) * (channels * kernel * kernel);
+        timed(kind, flops, || match &self.weight {
             Weight::Packed(packed) => self.on_cpu(x, packed, extras, (&pictures, &window), shape),
             Weight::Tensor(weight) => self.on_device(x, weight, extras),
-        }
+        })
     }
 
     fn on_cpu(

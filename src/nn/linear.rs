@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::cpu::{self, floats};
+use super::profile::{timed, LayerKind};
 use super::weight::Weight;
 use super::{Params, Precision};
 use crate::kernels::gemm::{linear, Bias, Epilogue, Packed, Side, Target};
@@ -60,7 +61,7 @@ impl Linear {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.product(x, None)
+        timed(LayerKind::Linear, self.flops(x), || self.product(x, None))
     }
 
     /// `x` [..., in] to [..., out], plus `residual` [..., out].
@@ -68,7 +69,11 @@ impl Linear {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward_add(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        self.product(x, Some(residual))
+        timed(LayerKind::Linear, self.flops(x), || self.product(x, Some(residual)))
+    }
+
+    fn flops(&self, x: &Tensor) -> usize {
+        2 * x.elem_count() * self.outputs
     }
 
     fn product(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {

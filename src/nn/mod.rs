@@ -12,6 +12,7 @@ mod linear;
 mod norm;
 mod params;
 mod precision;
+pub mod profile;
 mod resample;
 #[cfg(test)]
 mod tests;

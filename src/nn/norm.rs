@@ -3,6 +3,7 @@
 use candle_core::{DType, Result, Tensor, D};
 
 use super::cpu::{self, floats};
+use super::profile::{timed, LayerKind};
 use super::{Activation, Params};
 use crate::kernels::norm::{self, Norm};
 
@@ -28,6 +29,10 @@ impl LayerNorm {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        timed(LayerKind::Norm, 0, || self.normalise(x))
+    }
+
+    fn normalise(&self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() {
             return on_cpu(x, (&self.weight, &self.bias), (1, 1), self.eps, None);
         }
@@ -62,7 +67,7 @@ impl GroupNorm {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.normalise(x, None)
+        timed(LayerKind::Norm, 0, || self.normalise(x, None))
     }
 
     /// `activation` of the normalised `x` [b, channels, h, w].
@@ -70,7 +75,7 @@ impl GroupNorm {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        self.normalise(x, Some(activation))
+        timed(LayerKind::Norm, 0, || self.normalise(x, Some(activation)))
     }
 
     fn normalise(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {

@@ -51,6 +51,14 @@ pub enum Error {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// A picture to start from, or a mask, that is none, is damaged or has a size that cannot be.
+    #[error("{message}")]
+    Picture {
+        /// What is wrong, in one sentence.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// A weight file that is damaged, incomplete or does not fit its config.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -108,6 +116,11 @@ impl Error {
         Error::Model { message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// A picture that cannot be taken, with what to do about it.
+    pub fn picture(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Error::Picture { message: message.into(), hint: hint.into() }
+    }
+
     /// For `map_err`: an I/O failure with what was tried on which file.
     pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
@@ -119,7 +132,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } => exit_code::USAGE,
-            Error::Model { .. } | Error::Weights(_) => exit_code::MODEL,
+            Error::Model { .. } | Error::Picture { .. } | Error::Weights(_) => exit_code::MODEL,
             Error::Io { action: READ, .. } => exit_code::MODEL,
             Error::Io { .. } => exit_code::FAILURE,
             Error::BrokenPicture { .. } => exit_code::BROKEN_PICTURE,
@@ -136,6 +149,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } | Error::Model { hint, .. } => hint.clone(),
+            Error::Picture { hint, .. } => Some(hint.clone()),
             Error::Weights(e) => e.hint(),
             Error::Io { action, source, .. } => Some(io_hint(*action == READ, source).into()),
             Error::BrokenPicture { .. } => Some(

@@ -13,6 +13,14 @@ const LARGEST: u64 = 64 << 20;
 /// # Errors
 /// When there is no such file, it is a folder, a pipe or a device, or too large; otherwise the system's error.
 pub fn read_small(path: &Path) -> Result<Vec<u8>> {
+    read_up_to(path, LARGEST)
+}
+
+/// The content of a regular file of at most `largest` bytes.
+///
+/// # Errors
+/// As [`read_small`].
+pub fn read_up_to(path: &Path, largest: u64) -> Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(Error::new(ErrorKind::IsADirectory, "it is a folder"));
@@ -22,9 +30,9 @@ pub fn read_small(path: &Path) -> Result<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     // One more than allowed: a file that grows meanwhile is seen.
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        let message = format!("it has more than {} MiB, which no file of its kind has", LARGEST >> 20);
+    File::open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > largest {
+        let message = format!("it has more than {} MiB, which no file of its kind has", largest >> 20);
         return Err(Error::new(ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)

@@ -1,4 +1,4 @@
-//! Finished pictures: from the decoder's tensor to a file. Pixels and their checks, PNG bytes, the metadata written into
+//! Pictures: those that come in ([`input`]), and the finished ones, from the decoder's tensor to a file. Pixels and their checks, PNG bytes, the metadata written into
 //! them and read back, model hashes, output names and the writing itself. The pipeline and the commands call it; it knows
 //! no models and prints nothing.
 
@@ -8,6 +8,7 @@ mod chunk;
 mod hash;
 mod infotext;
 mod infotext_parse;
+pub mod input;
 mod metadata;
 mod naming;
 mod pixels;

@@ -1,0 +1,124 @@
+//! From a file's bytes to upright pixels, with every way in which a file is no picture told apart.
+
+use std::io::Cursor;
+
+use ::image::{guess_format, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+
+use super::source::Source;
+use crate::{Error, Result};
+
+/// Sides and pixels of the largest picture that is decoded.
+const LARGEST_SIDE: u32 = 32_768;
+const MOST_PIXELS: u64 = 100_000_000;
+/// Bytes a decoder may take beside the picture of at most 16 bytes a pixel.
+const DECODER_MEMORY: u64 = 256 << 20;
+/// The smallest side that holds anything to start from: one latent.
+const SMALLEST_SIDE: u32 = 8;
+
+/// A decoded picture, upright.
+pub(super) struct Decoded {
+    pub picture: DynamicImage,
+    pub notes: Vec<String>,
+}
+
+pub(super) fn decode(bytes: &[u8], source: &Source) -> Result<Decoded> {
+    let format = format_of(bytes, source)?;
+    if format == ImageFormat::Jpeg && !jpeg_has_end(bytes) {
+        return Err(damaged(source, format, "it ends too early"));
+    }
+    let failed = |e: ImageError| unreadable(source, format, &e);
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    check_size(source, width, height)?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(decoder.total_bytes().saturating_add(DECODER_MEMORY));
+    decoder.set_limits(limits).map_err(failed)?;
+    let mut notes = Vec::new();
+    if decoder.icc_profile().map_err(failed)?.is_some() {
+        notes.push(format!("{source} has a colour profile, which is ignored: its values are taken as sRGB"));
+    }
+    let orientation = decoder.orientation().map_err(failed)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    picture.apply_orientation(orientation);
+    Ok(Decoded { picture, notes })
+}
+
+fn format_of(bytes: &[u8], source: &Source) -> Result<ImageFormat> {
+    if bytes.is_empty() {
+        return Err(Error::picture(format!("{source} is empty"), "give a picture"));
+    }
+    match guess_format(bytes) {
+        Ok(
+            format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff | ImageFormat::Bmp),
+        ) => Ok(format),
+        Ok(other) => Err(Error::picture(
+            format!("{source} is a picture of a format that is not read: {}", other.to_mime_type()),
+            "save it as PNG, JPEG, WebP, TIFF or BMP",
+        )),
+        Err(_) => Err(Error::picture(
+            format!("{source} is not a picture"),
+            "give a PNG, JPEG, WebP, TIFF or BMP; its content counts, not its name",
+        )),
+    }
+}
+
+fn check_size(source: &Source, width: u32, height: u32) -> Result<()> {
+    let size = format!("{source} has {width}x{height} pixels");
+    if width < SMALLEST_SIDE || height < SMALLEST_SIDE {
+        return Err(Error::picture(
+            format!("{size}, which is too little to start from"),
+            format!("give a picture of at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels"),
+        ));
+    }
+    if width > LARGEST_SIDE || height > LARGEST_SIDE || u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(Error::picture(
+            format!("{size}, more than is read"),
+            format!("make it smaller: {} megapixels are read, {LARGEST_SIDE} pixels a side", MOST_PIXELS / 1_000_000),
+        ));
+    }
+    Ok(())
+}
+
+fn unreadable(source: &Source, format: ImageFormat, error: &ImageError) -> Error {
+    match error {
+        ImageError::Unsupported(e) => Error::picture(
+            format!("{source} is a {format:?} file of a kind that is not read: {e}"),
+            "save it as PNG with 8 bits a channel",
+        ),
+        e => damaged(source, format, &e.to_string()),
+    }
+}
+
+fn damaged(source: &Source, format: ImageFormat, what: &str) -> Error {
+    Error::picture(format!("{source} is a damaged {format:?} file: {what}"), "get it again, or save it anew")
+}
+
+/// Whether the end of a JPEG is there. The decoder fills up one that is cut off with grey.
+fn jpeg_has_end(bytes: &[u8]) -> bool {
+    const END: u8 = 0xD9;
+    let mut rest = bytes;
+    // Segments are skipped by their length, as a preview inside one has an end of its own.
+    while let [0xFF, marker, after @ ..] = rest {
+        rest = match *marker {
+            END => return true,
+            0xFF => &rest[1..],
+            // Without a length: start of the picture, restarts, TEM.
+            0xD8 | 0xD0..=0xD7 | 0x01 => after,
+            _ => {
+                let Some(length) = after.first_chunk().map(|&l| usize::from(u16::from_be_bytes(l))) else {
+                    return false;
+                };
+                let Some(next) = after.get(length..) else { return false };
+                // Entropy-coded data follows a scan's header: up to the next marker that is no restart.
+                let coded = if marker == &0xDA { entropy_coded(next) } else { 0 };
+                &next[coded..]
+            }
+        };
+    }
+    false
+}
+
+fn entropy_coded(bytes: &[u8]) -> usize {
+    let marker = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7 | 0xFF);
+    bytes.windows(2).position(marker).unwrap_or(bytes.len())
+}

@@ -13,6 +13,7 @@ pub mod elementwise;
 pub mod gemm;
 pub mod isa;
 mod math;
+pub mod memory;
 pub mod norm;
 mod output;
 pub mod peak;

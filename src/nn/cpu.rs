@@ -5,7 +5,7 @@ use std::ops::{Deref, Range};
 use candle_core::{bail, CpuStorage, DType, Device, Error, Result, Shape, Storage, Tensor};
 
 use crate::kernels::gemm::Values;
-use crate::kernels::Isa;
+use crate::kernels::{memory, Isa};
 
 /// The instructions that kernels compute with.
 ///
@@ -44,10 +44,10 @@ impl<S: Deref<Target = Storage>> Deref for Floats<S> {
     }
 }
 
-/// A tensor of `shape` on the CPU that `f` writes.
+/// A tensor of `shape` on the CPU; `f` writes every value of it and reads none before.
 pub(super) fn filled(shape: impl Into<Shape>, f: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<Tensor> {
     let shape = shape.into();
-    let mut values = vec![0f32; shape.elem_count()];
+    let mut values = memory::unfilled(shape.elem_count());
     f(&mut values)?;
     Tensor::from_vec(values, shape, &Device::Cpu)
 }

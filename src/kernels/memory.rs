@@ -1,0 +1,277 @@
+//! Memory for large buffers, kept from one operation to the next.
+//!
+//! Activations of many megabytes come and go with every layer. The system's allocator maps each of them anew and gives it back, so
+//! that the system clears every page over and over: a tenth of all the time. Here large blocks are cut from ranges that are
+//! mapped once and kept. A block goes where it fits first and joins its free neighbours afterwards, so that the ranges grow
+//! little beyond what was in use at once. Huge pages were tried and not kept: on a virtual machine, whose host clears them
+//! anew for each process, they took three times as long as small ones.
+
+#![expect(unsafe_code, reason = "an allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use memmap2::MmapMut;
+
+/// Bytes from which a block is large. Those below are left to the system's allocator.
+const LARGE: usize = 256 << 10;
+/// What sizes and places of large blocks are multiples of.
+const GRAIN: usize = 4 << 10;
+/// Bytes of the first range; those that follow double the whole, up to [`LARGEST`]. Only what is used of a range takes memory.
+const FIRST: usize = 64 << 20;
+const LARGEST: usize = 1 << 30;
+/// Ranges at most. As each is as large as all before it, then 1 GiB, they are enough for any machine.
+const RANGES: usize = 1024;
+
+#[global_allocator]
+static BLOCKS: Blocks =
+    Blocks(Mutex::new(Ranges { starts: [None; RANGES], sizes: [0; RANGES], count: 0, free: BTreeMap::new() }));
+
+/// Values of no meaning, to be overwritten: unlike zeros they cost no time. In tests they are no numbers, so that a kernel which
+/// reads what it has not written gives itself away.
+#[must_use]
+#[expect(clippy::cast_ptr_alignment, reason = "the block is aligned to a page")]
+#[expect(clippy::same_length_and_capacity, reason = "both are what the block was taken for")]
+pub fn unfilled(len: usize) -> Vec<f32> {
+    let layout = Layout::array::<f32>(len).ok().filter(Blocks::is_large);
+    let block = layout.and_then(|layout| BLOCKS.ranges().take(layout.size()));
+    let Some((block, _)) = block else { return vec![if cfg!(test) { f32::NAN } else { 0.0 }; len] };
+    // SAFETY: the block is large enough, aligned to a page, nobody else's, and of the allocator that vectors free to. Its bytes
+    // are those of a map that began as zeros and was written to since: they are initialised, and any bits are an f32.
+    let mut values = unsafe { Vec::from_raw_parts(block.as_ptr().cast::<f32>(), len, len) };
+    if cfg!(test) {
+        values.fill(f32::NAN);
+    }
+    values
+}
+
+/// The program's allocator.
+struct Blocks(Mutex<Ranges>);
+
+/// Where the mapped ranges lie and what of them is free.
+struct Ranges {
+    starts: [Option<NonNull<u8>>; RANGES],
+    sizes: [usize; RANGES],
+    count: usize,
+    /// Free parts: range and offset in it, to their size. No two of a range touch each other.
+    free: BTreeMap<(usize, usize), Free>,
+}
+
+/// A free part of a range.
+#[derive(Clone, Copy)]
+struct Free {
+    size: usize,
+    /// Bytes at its end that were never used: they are still zero.
+    fresh: usize,
+}
+
+// SAFETY: the pointers are those of maps that belong to the value alone.
+unsafe impl Send for Ranges {}
+
+impl Ranges {
+    /// A block of `size` bytes, rounded up to whole grains, and how many bytes at its start may be other than zero.
+    fn take(&mut self, size: usize) -> Option<(NonNull<u8>, usize)> {
+        let size = size.checked_next_multiple_of(GRAIN)?;
+        let fits = |free: &BTreeMap<(usize, usize), Free>| {
+            free.iter().find(|(_, free)| free.size >= size).map(|(place, free)| (*place, *free))
+        };
+        let ((range, offset), free) = match fits(&self.free) {
+            Some(found) => found,
+            None => {
+                self.grow(size)?;
+                fits(&self.free)?
+            }
+        };
+        self.free.remove(&(range, offset));
+        if free.size > size {
+            let rest = free.size - size;
+            self.free.insert((range, offset + size), Free { size: rest, fresh: free.fresh.min(rest) });
+        }
+        // SAFETY: the part lies in the range, whose map is never undone.
+        let block = unsafe { self.starts[range]?.add(offset) };
+        Some((block, size.min(free.size - free.fresh)))
+    }
+
+    /// Maps one more range that a block of `size` bytes fits into.
+    fn grow(&mut self, size: usize) -> Option<()> {
+        let total: usize = self.sizes.iter().sum();
+        let wanted = total.clamp(FIRST, LARGEST).max(size);
+        let index = self.count;
+        if index == RANGES {
+            return None;
+        }
+        // Where address space is short, no more than is needed.
+        let mut map = MmapMut::map_anon(wanted).or_else(|_| MmapMut::map_anon(size)).ok()?;
+        let (start, size) = (NonNull::new(map.as_mut_ptr())?, map.len());
+        std::mem::forget(map);
+        (self.starts[index], self.sizes[index], self.count) = (Some(start), size, index + 1);
+        self.free.insert((index, 0), Free { size, fresh: size });
+        Some(())
+    }
+
+    /// Takes a block back; false if it is none of these ranges.
+    fn give_back(&mut self, block: NonNull<u8>, size: usize) -> bool {
+        let address = block.addr().get();
+        let ranges = self.starts[..self.count].iter().zip(&self.sizes).enumerate();
+        let mut ranges = ranges
+            .filter_map(|(i, (start, size))| Some((i, address.checked_sub(start.as_ref()?.addr().get())?, *size)));
+        let Some((range, offset, _)) = ranges.find(|(_, offset, size)| offset < size) else { return false };
+        let (mut offset, mut part) = (offset, Free { size: size.next_multiple_of(GRAIN), fresh: 0 });
+        if let Some(next) = self.free.remove(&(range, offset + part.size)) {
+            part = Free { size: part.size + next.size, fresh: next.fresh };
+        }
+        if let Some((place, before)) = self.free.range_mut((range, 0)..(range, offset)).next_back() {
+            if place.1 + before.size == offset {
+                offset = place.1;
+                part.size += before.size;
+            }
+        }
+        self.free.insert((range, offset), part);
+        true
+    }
+}
+
+impl Blocks {
+    fn is_large(layout: &Layout) -> bool {
+        layout.size() >= LARGE && layout.align() <= GRAIN
+    }
+
+    fn ranges(&self) -> MutexGuard<'_, Ranges> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// SAFETY: a block is cut from what is free of a range and is no longer free until it is given back, so that no two overlap; its size
+// is at least that of the layout and its place a multiple of GRAIN in a range that starts at a page, which is the largest alignment
+// let through. What is not large, or finds no range, is the system's. The bookkeeping's own memory is small: it never comes here again
+// while the lock is held.
+unsafe impl GlobalAlloc for Blocks {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match Self::is_large(&layout).then(|| self.ranges().take(layout.size())).flatten() {
+            Some((block, _)) => block.as_ptr(),
+            // SAFETY: the caller's promise is that of this call.
+            None => unsafe { System.alloc(layout) },
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        match Self::is_large(&layout).then(|| self.ranges().take(layout.size())).flatten() {
+            Some((block, used)) => {
+                // SAFETY: the block has at least as many bytes.
+                unsafe { block.write_bytes(0, used.min(layout.size())) };
+                block.as_ptr()
+            }
+            // SAFETY: the caller's promise is that of this call.
+            None => unsafe { System.alloc_zeroed(layout) },
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let ours = Self::is_large(&layout)
+            && NonNull::new(block).is_some_and(|block| self.ranges().give_back(block, layout.size()));
+        if !ours {
+            // SAFETY: what is not of a range is the system's.
+            unsafe { System.dealloc(block, layout) };
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the size is none too large for the alignment.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        if !Self::is_large(&layout) && !Self::is_large(&new) {
+            // SAFETY: the caller's promise is that of this call.
+            return unsafe { System.realloc(block, layout, new_size) };
+        }
+        // SAFETY: `new` is a valid layout; the old block is the caller's to give, and both have at least the bytes copied.
+        unsafe {
+            let to = self.alloc(new);
+            if !to.is_null() {
+                std::ptr::copy_nonoverlapping(block, to, layout.size().min(new_size));
+                self.dealloc(block, layout);
+            }
+            to
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn ranges() -> Ranges {
+        Ranges { starts: [None; RANGES], sizes: [0; RANGES], count: 0, free: BTreeMap::new() }
+    }
+
+    #[test]
+    fn what_was_given_back_is_taken_again() {
+        let mut ranges = ranges();
+        let blocks: Vec<_> = (0..4).map(|_| ranges.take(10 * MIB - 5).unwrap()).collect();
+        assert!(blocks.iter().all(|(_, used)| *used == 0) && ranges.count == 1);
+        assert!(ranges.give_back(blocks[2].0, 10 * MIB - 5) && ranges.give_back(blocks[1].0, 10 * MIB - 5));
+        // The two are one now: a block of both sizes begins where the first began, and is not clean.
+        let (both, used) = ranges.take(20 * MIB).unwrap();
+        assert!(both == blocks[1].0 && used == 20 * MIB);
+        // Behind the last is what was never used.
+        assert!(ranges.give_back(blocks[3].0, 10 * MIB - 5));
+        let (last, used) = ranges.take(30 * MIB).unwrap();
+        assert!(last == blocks[3].0 && used == 10 * MIB && ranges.count == 1);
+        assert_eq!(ranges.free.len(), 1);
+        assert!(!ranges.give_back(NonNull::dangling(), MIB));
+    }
+
+    #[test]
+    fn ranges_are_added_as_needed() {
+        let mut ranges = ranges();
+        let large = ranges.take(200 * MIB).unwrap().0;
+        assert_eq!((ranges.count, ranges.sizes[0]), (1, 200 * MIB));
+        ranges.take(MIB).unwrap();
+        assert_eq!((ranges.count, ranges.sizes[1]), (2, 200 * MIB));
+        ranges.give_back(large, 200 * MIB);
+        assert_eq!(ranges.take(MIB).unwrap().0, large);
+        assert!(ranges.take(usize::MAX).is_none());
+    }
+
+    #[test]
+    fn zeros_are_zeros() {
+        for round in 0..3 {
+            let mut zeros = vec![0u8; 3 * MIB + round];
+            assert!(zeros.iter().all(|byte| *byte == 0));
+            zeros.fill(7);
+            zeros.resize(5 * MIB, 8);
+            assert!(zeros[..3 * MIB].iter().all(|byte| *byte == 7) && zeros[5 * MIB - 1] == 8);
+            zeros.truncate(9);
+            zeros.shrink_to_fit();
+            assert_eq!(zeros, [7; 9]);
+        }
+    }
+
+    #[test]
+    fn unfilled_values_give_themselves_away() {
+        for len in [0, 3, MIB] {
+            let values = unfilled(len);
+            assert!(values.len() == len && values.iter().all(|value| value.is_nan()));
+        }
+    }
+
+    #[test]
+    fn threads_do_not_share_blocks() {
+        std::thread::scope(|scope| {
+            for id in 0..4u8 {
+                scope.spawn(move || {
+                    let mut kept = Vec::new();
+                    for round in 0..60usize {
+                        kept.push(vec![id; LARGE + round * 37_000]);
+                        if round % 3 == 2 {
+                            kept.swap_remove(round % kept.len());
+                        }
+                        assert!(kept.iter().all(|block| block.iter().step_by(997).all(|byte| *byte == id)));
+                    }
+                });
+            }
+        });
+    }
+}

@@ -14,10 +14,13 @@ fn main() -> ExitCode {
         Ok(Parsed::Text(text)) => return show(&text),
         Err(e) => return report(&mut Ui::new(cli::message_options(&args)), &e),
     };
-    let mut ui = Ui::new(command.general().ui_options());
+    let mut ui = Ui::new(command.ui_options());
     match commands::run(&command, &mut ui).and_then(|()| ui.close()) {
         Ok(()) => ExitCode::from(exit_code::OK),
-        Err(e) => report(&mut ui, &e),
+        Err(e) => {
+            ui.bar_handle().clear();
+            report(&mut Ui::new(cli::message_options(&args)), &e)
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`]), one a group of options that subcommands share ([`model`], [`prompt`], [`sampling`],
+//! One file a subcommand ([`generate`], [`bench`]), one a group of options that subcommands share ([`model`], [`prompt`], [`sampling`],
 //! [`image`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in `values`, options against
 //! each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
+pub mod bench;
 mod checks;
 pub mod compute;
 pub mod general;
@@ -26,6 +27,7 @@ use self::general::GeneralArgs;
 use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
+pub use bench::BenchArgs;
 pub use generate::GenerateArgs;
 pub use paint::PaintArgs;
 
@@ -49,9 +51,10 @@ Examples:
 
 /// A subcommand with its options.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "clap would print it in place of the long help of the arguments")]
 pub enum Command {
-    /// Make pictures from a text.
     Generate(Box<GenerateArgs>),
+    Bench(Box<BenchArgs>),
 }
 
 impl Command {
@@ -60,6 +63,17 @@ impl Command {
     pub fn general(&self) -> &GeneralArgs {
         match self {
             Command::Generate(args) => &args.paint.general,
+            Command::Bench(args) => &args.general,
+        }
+    }
+
+    /// How it shows what happens. Where the result is one JSON object, no events go with it.
+    #[must_use]
+    pub fn ui_options(&self) -> UiOptions {
+        let options = self.general().ui_options();
+        match self {
+            Command::Generate(_) => options,
+            Command::Bench(_) => UiOptions { json: false, ..options },
         }
     }
 }

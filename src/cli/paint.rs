@@ -112,7 +112,7 @@ impl PaintArgs {
 }
 
 /// A path as part of the request.
-fn text(what: &str, path: &Path) -> Result<String> {
+pub(super) fn text(what: &str, path: &Path) -> Result<String> {
     path.to_str().map(Into::into).ok_or_else(|| {
         Error::usage(
             format!("the path of the {what}, `{}`, is not valid UTF-8", path.display()),

@@ -17,7 +17,11 @@ pub fn to_error(e: &clap::Error) -> Error {
     if let Some(inner) = e.source().and_then(|s| s.downcast_ref::<Error>()) {
         return Error::Usage { message: format!("`{}`: {inner}", option(e)), hint: inner.hint() };
     }
-    let hint = suggestion(e).unwrap_or_else(|| "see `sdgen --help` and `sdgen generate --help`".into());
+    let hint = suggestion(e).unwrap_or_else(|| {
+        command(e).map_or("see `sdgen --help` and `sdgen generate --help`".into(), |command| {
+            format!("see `{command} --help`")
+        })
+    });
     Error::usage(message(e), hint)
 }
 
@@ -41,7 +45,7 @@ fn suggestion(e: &clap::Error) -> Option<String> {
         return Some(format!("did you mean `{near}`?"));
     }
     match e.kind() {
-        ErrorKind::UnknownArgument if !text(e, ContextKind::InvalidArg).starts_with('-') => {
+        ErrorKind::UnknownArgument if !text(e, ContextKind::InvalidArg).starts_with('-') && takes_prompt(e) => {
             Some("put the prompt in quotes: `sdgen generate \"a red apple\"`".into())
         }
         ErrorKind::InvalidSubcommand => {
@@ -56,6 +60,17 @@ fn suggestion(e: &clap::Error) -> Option<String> {
         ErrorKind::InvalidValue => Some(format!("give one: `{}`", text(e, ContextKind::InvalidArg))),
         _ => None,
     }
+}
+
+/// The command that was typed, "sdgen bench".
+fn command(e: &clap::Error) -> Option<String> {
+    let usage = text(e, ContextKind::Usage);
+    let words: Vec<&str> = usage.strip_prefix("Usage: ")?.split_whitespace().take(2).collect();
+    (words.len() == 2 && !words[1].starts_with(['[', '<'])).then(|| words.join(" "))
+}
+
+fn takes_prompt(e: &clap::Error) -> bool {
+    text(e, ContextKind::Usage).contains("[PROMPT]")
 }
 
 /// The option an error is about, without its value's name.
@@ -105,6 +120,7 @@ mod tests {
             ("unknown command `a red apple`".into(), "to paint it: `sdgen generate \"a red apple\"`".into())
         );
         assert!(refused(&["generate", "red", "apple"]).1.contains("quotes"));
+        assert_eq!(refused(&["bench", "apple"]).1, "see `sdgen bench --help`");
     }
 
     #[test]

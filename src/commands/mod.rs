@@ -1,6 +1,7 @@
 //! What each subcommand does: thin layers that turn arguments into a [`Request`](crate::Request), hand it to the pipeline and
 //! write what comes back. Only `main` calls this module.
 
+mod bench;
 mod paint;
 mod studio;
 
@@ -15,5 +16,6 @@ use crate::Result;
 pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
     match command {
         Command::Generate(args) => paint::paint(&args.request()?, &args.paint, ui),
+        Command::Bench(args) => bench::bench(args, ui),
     }
 }

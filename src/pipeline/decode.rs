@@ -54,12 +54,20 @@ fn decode_checked(
     }
 }
 
+/// The pixels of latents `[batch, channels, h, w]`, unchecked: `[batch, 3, height, width]`, about -1..1.
+///
+/// # Errors
+/// When the tensor library fails.
+pub(super) fn pixels(vae: &AutoencoderKl, family: &Family, latents: &Tensor) -> Result<Tensor> {
+    Ok(vae.decode(&family.to_decoder(latents)?)?)
+}
+
 /// The pictures of latents `[batch, channels, h, w]`.
 ///
 /// # Errors
 /// [`Error::BrokenPicture`] when the pixels hold no number or one flat colour.
 pub fn pictures(vae: &AutoencoderKl, family: &Family, latents: &Tensor) -> Result<Vec<RgbImage>> {
-    let pixels = vae.decode(&family.to_decoder(latents)?)?;
+    let pixels = pixels(vae, family, latents)?;
     check_decoded(&pixels)?;
     let pictures = to_pictures(&pixels)?;
     pictures.iter().try_for_each(check_picture)?;

@@ -50,7 +50,8 @@ pub fn encode(plan: &Plan, model: &Model, cache: &mut Encodings, events: &mut dy
     Ok(encoding)
 }
 
-fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) -> Result<Encoding> {
+/// As [`encode`], without a look at what is kept.
+pub(super) fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) -> Result<Encoding> {
     let prompt = &plan.request.prompt;
     let options =
         EncodeOptions { clip_skip: prompt.clip_skip, weighting: prompt.weighting, long_prompt: prompt.long_prompt };

@@ -65,6 +65,12 @@ fn available(root: &Path) -> Option<u64> {
     [free, address_space, group].into_iter().flatten().min()
 }
 
+/// The most memory that this process held at once, in bytes; `None` where the system does not tell as Linux does.
+pub fn peak_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    number_after(&status, "VmHWM:").map(|kib| kib.saturating_mul(1024))
+}
+
 /// The least limit of a control group, version 2, and those around it; `groups` is the text of `/proc/self/cgroup`.
 fn limit_of_groups(groups: &str, read: impl Fn(&str) -> Option<String>) -> Option<u64> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;

@@ -1,6 +1,7 @@
 //! From a [`Request`](crate::Request) to pictures: [`run`] is the whole way in ten lines, each stage a file of its own.
 //! Only `commands` calls this; it calls `hub`, `text`, `sampling`, `models` and `image`, and knows no flags and no terminal.
 
+mod bench;
 mod decode;
 mod encode;
 mod events;
@@ -12,6 +13,7 @@ mod plan;
 mod provenance;
 mod sample;
 
+pub use bench::{bench, Cpu, Measured, Stages, Times};
 pub use events::{Event, Events, Phase};
 pub use family::{Defaults, Family};
 pub use machine::{ComputeOptions, DeviceChoice, Machine};

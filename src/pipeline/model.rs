@@ -28,7 +28,7 @@ pub struct Model {
     pub unet: UNet2DConditionModel,
     /// The autoencoder.
     pub vae: AutoencoderKl,
-    /// The SHA-256 of the denoiser's file, computed beside the work.
+    /// The SHA-256 of the denoiser's file, computed beside the work if an [`Engine`] loaded it.
     pub hash: HashTask,
     vae_source: Arc<dyn ParamSource>,
 }
@@ -74,6 +74,7 @@ impl Engine {
             let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
             events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
         }
+        model.hash = HashTask::start(&plan.files);
         self.loaded = Some((key, model));
         Ok(())
     }
@@ -126,9 +127,7 @@ impl Model {
         let vae = vae(&vae_source, family, machine, vae_precision(family, machine), events)?;
         progress(events)?;
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
-
-        let hash = HashTask::start(files);
-        Ok(Model { text, unet, vae, hash, vae_source })
+        Ok(Model { text, unet, vae, hash: HashTask::Done(None), vae_source })
     }
 
     /// Replaces the autoencoder by one that computes in f32, for when half precision overflowed.

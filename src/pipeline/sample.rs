@@ -9,7 +9,7 @@ use crate::pipeline::decode;
 use crate::pipeline::encode::{time_ids, Encoding};
 use crate::pipeline::model::Model;
 use crate::pipeline::{Event, Events, Machine, Phase, Plan};
-use crate::sampling::{self, guidance, Denoiser, Step};
+use crate::sampling::{self, guidance, Denoiser, Noise, Step};
 use crate::text::Conditioning;
 use crate::{Error, Result};
 
@@ -29,14 +29,8 @@ pub fn sample(
     events: &mut dyn Events,
 ) -> Result<Tensor> {
     let start = Instant::now();
-    let sampling = &plan.request.sampling;
-    let (width, height) = plan.size();
-    let factor = plan.family.vae_scale_factor();
-    let shape = [plan.batch(), plan.family.vae.latent_channels, height / factor, width / factor];
-
-    let mut noise = sampling::noise_source(sampling.rng, sampling.seed.unwrap_or_default());
-    let latents = plan.schedule.scale_initial(&noise.normal(&shape)?.to_device(&machine.device)?)?;
-    let mut denoiser = Guided { plan, model, text, time_ids: time_ids(&plan.request, &machine.device)? };
+    let (mut noise, latents) = draw(plan, machine)?;
+    let mut denoiser = Guided::new(plan, model, text, machine)?;
     events.on(Event::Begin { phase: Phase::Sample, total: plan.schedule.steps() })?;
     let mut watch = |step: &Step<'_>| {
         if step.complete {
@@ -51,6 +45,17 @@ pub fn sample(
     let latents = sampling::sample(&plan.schedule, &mut denoiser, noise.as_mut(), latents, &mut watch)?;
     events.on(Event::End { phase: Phase::Sample, seconds: start.elapsed().as_secs_f64() })?;
     Ok(latents)
+}
+
+/// The source of the plan's noise, and the latents that it begins with.
+pub(super) fn draw(plan: &Plan, machine: &Machine) -> Result<(Box<dyn Noise>, Tensor)> {
+    let sampling = &plan.request.sampling;
+    let (width, height) = plan.size();
+    let factor = plan.family.vae_scale_factor();
+    let shape = [plan.batch(), plan.family.vae.latent_channels, height / factor, width / factor];
+    let mut noise = sampling::noise_source(sampling.rng, sampling.seed.unwrap_or_default());
+    let latents = plan.schedule.scale_initial(&noise.normal(&shape)?.to_device(&machine.device)?)?;
+    Ok((noise, latents))
 }
 
 /// Hands on the pictures predicted at a step. An early prediction may be flat: that is no failure of the run.
@@ -72,7 +77,7 @@ fn show(plan: &Plan, model: &Model, denoised: &Tensor, step: usize, events: &mut
 }
 
 /// The UNet with classifier-free guidance (Ho and Salimans 2022).
-struct Guided<'a> {
+pub(super) struct Guided<'a> {
     plan: &'a Plan,
     model: &'a Model,
     text: &'a Encoding,
@@ -105,7 +110,12 @@ impl Denoiser for Guided<'_> {
     }
 }
 
-impl Guided<'_> {
+impl<'a> Guided<'a> {
+    /// The plan's denoiser for this text.
+    pub(super) fn new(plan: &'a Plan, model: &'a Model, text: &'a Encoding, machine: &Machine) -> Result<Self> {
+        Ok(Guided { plan, model, text, time_ids: time_ids(&plan.request, &machine.device)? })
+    }
+
     /// Runs the UNet on an input whose batch the conditionings share evenly.
     fn unet(&self, sample: &Tensor, timestep: f64, conditionings: &[&Conditioning]) -> Result<Tensor> {
         let batch = sample.dim(0)?;

@@ -24,6 +24,15 @@ fn help_has_headings_and_ends_with_examples() {
 }
 
 #[test]
+fn commands_say_what_they_do() {
+    let sandbox = Sandbox::new();
+    for (command, words) in [("generate", "Writes one PNG file a picture"), ("bench", "No picture is written")] {
+        let text = sandbox.run([command, "--help"]).succeeds().text().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
 fn short_help_is_short_and_fits_its_lines() {
     let sandbox = Sandbox::new();
     let (short, long) = (sandbox.run(["generate", "-h"]).succeeds(), sandbox.run(["generate", "--help"]).succeeds());

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bad_models;
+mod bench;
 mod determinism;
 mod golden;
 mod help;

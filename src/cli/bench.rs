@@ -1,0 +1,107 @@
+//! `sdgen bench`: how fast a model runs here.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::compute::ComputeArgs;
+use super::general::GeneralArgs;
+use super::{paint, values};
+use crate::pipeline::Stages;
+use crate::request::{limits, Image, Prompt, Request, Sampling, BUILT_IN_MODEL};
+use crate::Result;
+
+const EXAMPLES: &str = "\
+Examples:
+  sdgen bench
+  sdgen bench --model ./stable-diffusion-v1-5 --dtype bf16
+  sdgen bench -m ./sdxl -W 768 -H 768 --steps 1 --only step
+  sdgen bench --threads 2 --json > bench.json";
+
+/// What is painted: of the length of most prompts, though all of up to 75 tokens take the same time.
+const PROMPT: &str = "a photo of a red apple on a wooden table, soft light";
+
+/// Measure how fast this machine runs a model, and on what the time goes.
+///
+/// Times the encoding of the prompt, a denoising step and decoding, each several times after a run that does not count: median,
+/// fastest and slowest run, the share of each kind of layer, and, on the CPU, the operations a second beside what the
+/// processor can do at best. A step is one call of the denoiser with guidance, as `generate` makes it. No picture is written.
+#[derive(Debug, Clone, Args)]
+#[command(
+    args_override_self = true,
+    disable_help_flag = true,
+    after_help = EXAMPLES,
+    mut_arg("json", |arg| arg.help("Print the result as one JSON object on standard output [default: off]")),
+    mut_arg("threads", |arg| arg.long_help(None::<&str>))
+)]
+pub struct BenchArgs {
+    /// A model, as `generate` takes it [default: built-in emoji model].
+    #[arg(short, long, value_name = "DIR", help_heading = "Model")]
+    pub model: Option<PathBuf>,
+
+    /// Width of the picture, a multiple of 8 from 64 to 4096 [default: the model's].
+    #[arg(short = 'W', long, value_name = "PX", allow_negative_numbers = true, value_parser = values::side, help_heading = "Work")]
+    pub width: Option<usize>,
+
+    /// Its height, likewise [default: the model's].
+    #[arg(short = 'H', long, value_name = "PX", allow_negative_numbers = true, value_parser = values::side, help_heading = "Work")]
+    pub height: Option<usize>,
+
+    /// Guidance scale, 0 to 20 [default: the model's].
+    ///
+    /// Above 1 a step works on two samples at once, with the prompt and without it.
+    #[arg(short, long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE), help_heading = "Work")]
+    pub guidance: Option<f64>,
+
+    /// How often each stage is timed, 1 to 150.
+    ///
+    /// One run more comes before, to warm up.
+    #[arg(long, value_name = "N", default_value = "3", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::STEPS), help_heading = "Work")]
+    pub steps: usize,
+
+    /// Time these stages alone, with commas between them [default: all].
+    #[arg(long, value_name = "STAGES", value_enum, value_delimiter = ',', help_heading = "Work")]
+    pub only: Vec<Stage>,
+
+    /// On what the work is done.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// What the program says.
+    #[command(flatten)]
+    pub general: GeneralArgs,
+}
+
+/// What `--only` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// Encoding the prompt.
+    Encode,
+    /// A denoising step.
+    Step,
+    /// Decoding a picture.
+    Decode,
+}
+
+impl BenchArgs {
+    /// The picture that is made in part.
+    ///
+    /// # Errors
+    /// [`crate::Error::Usage`] when the model's path is no text.
+    pub fn request(&self) -> Result<Request> {
+        let model = self.model.as_ref().map(|model| paint::text("model", model)).transpose()?;
+        Ok(Request {
+            model: model.unwrap_or_else(|| BUILT_IN_MODEL.into()),
+            prompt: Prompt { text: PROMPT.into(), ..Prompt::default() },
+            sampling: Sampling { guidance: self.guidance, seed: Some(0), ..Sampling::default() },
+            image: Image { width: self.width, height: self.height, ..Image::default() },
+            ..Request::default()
+        })
+    }
+
+    /// What is timed.
+    #[must_use]
+    pub fn stages(&self) -> Stages {
+        let wanted = |stage| self.only.is_empty() || self.only.contains(&stage);
+        Stages { encode: wanted(Stage::Encode), step: wanted(Stage::Step), decode: wanted(Stage::Decode) }
+    }
+}

@@ -1,0 +1,41 @@
+//! `sdgen bench`: how fast a model runs here. [`report`] is the result and its JSON, [`table`] the result for people.
+
+mod report;
+mod table;
+
+use self::report::Report;
+use crate::cli::BenchArgs;
+use crate::pipeline::{self, Machine, Plan};
+use crate::ui::{install_interrupt, Ui};
+use crate::{Error, Result};
+
+/// Measures what the arguments ask for, and prints it.
+///
+/// # Errors
+/// [`Error::Usage`] before any work when something asked for is not possible; otherwise what ended the work.
+pub fn bench(args: &BenchArgs, ui: &mut Ui) -> Result<()> {
+    let plan = Plan::new(&args.request()?)?;
+    install_interrupt(ui.bar_handle());
+    let machine = Machine::new(args.compute.options())?;
+    ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
+    if !machine.device.is_cpu() {
+        ui.note(
+            "each layer is waited for, so that it can be timed: steps are a little slower than those of `generate`",
+        );
+    }
+    if cfg!(debug_assertions) {
+        ui.warning("this program was built without optimisation: all figures are too slow; build it with `--release`");
+    }
+    let measured = pipeline::bench(&plan, &machine, args.stages(), args.steps, ui)?;
+    if measured.peak_memory.is_none() {
+        ui.note("this system does not tell how much memory was used at most");
+    }
+    let report = Report::new(&plan, &machine, args.steps, &measured);
+    if args.general.json {
+        let json = serde_json::to_string_pretty(&report);
+        ui.data(&json.map_err(|e| Error::usage(format!("the result is no JSON: {e}"), "report this"))?);
+    } else {
+        table::lines(&report).iter().for_each(|line| ui.data(line));
+    }
+    Ok(())
+}

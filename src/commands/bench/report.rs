@@ -1,0 +1,163 @@
+//! The result of `sdgen bench`. The names of the fields are those of its JSON, which `docs/bench.md` describes.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::nn::profile::{LayerKind, Spent};
+use crate::nn::Precision;
+use crate::pipeline::{Cpu, Machine, Measured, Plan, Times};
+
+/// The version of the JSON's layout.
+const SCHEMA: u32 = 1;
+
+/// What is printed. Fields that are `None` were not asked for, or are not known on this system or device.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    event: &'static str,
+    schema: u32,
+    pub model: String,
+    pub width: usize,
+    pub height: usize,
+    pub batch: usize,
+    pub device: String,
+    pub dtype: String,
+    pub isa: Option<String>,
+    pub threads: Option<usize>,
+    runs: usize,
+    pub load_s: f64,
+    encode_s: Option<f64>,
+    step_s: Option<f64>,
+    decode_s: Option<f64>,
+    pub peak_rss_mib: Option<f64>,
+    pub peak_gflops_f32: Option<f64>,
+    pub peak_gflops_bf16: Option<f64>,
+    pub encode: Option<Stage>,
+    pub step: Option<Stage>,
+    pub decode: Option<Stage>,
+}
+
+/// A stage, from the times of its runs; the rest are means over the runs.
+#[derive(Debug, Serialize)]
+pub struct Stage {
+    pub median_s: f64,
+    pub min_s: f64,
+    pub max_s: f64,
+    runs_s: Vec<f64>,
+    /// Convolutions and linear layers together.
+    pub products: Row,
+    /// All kinds that occur, and what is no layer: the shares are those of the whole.
+    pub layers: Vec<Row>,
+}
+
+/// Layers of one kind.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    pub kind: &'static str,
+    pub calls: Option<usize>,
+    pub seconds: f64,
+    pub share: f64,
+    pub gflop: Option<f64>,
+    pub gflops: Option<f64>,
+    pub of_peak: Option<f64>,
+}
+
+impl Report {
+    /// What was measured of a plan.
+    pub fn new(plan: &Plan, machine: &Machine, runs: usize, measured: &Measured) -> Self {
+        let (width, height) = plan.size();
+        let cpu = measured.cpu;
+        let peak = cpu.map(|cpu| peak_of(cpu, machine.precision));
+        let stage = |times: &Option<Times>| times.as_ref().map(|times| Stage::new(times, peak));
+        let (encode, step, decode) = (stage(&measured.encode), stage(&measured.step), stage(&measured.decode));
+        let median = |stage: &Option<Stage>| stage.as_ref().map(|stage| stage.median_s);
+        Report {
+            event: "bench",
+            schema: SCHEMA,
+            model: plan.files.name(),
+            width,
+            height,
+            batch: measured.samples,
+            device: machine.device_name.clone(),
+            dtype: machine.precision.to_string(),
+            isa: cpu.map(|cpu| cpu.isa.to_string()),
+            threads: cpu.map(|cpu| cpu.threads),
+            runs,
+            load_s: measured.load,
+            encode_s: median(&encode),
+            step_s: median(&step),
+            decode_s: median(&decode),
+            peak_rss_mib: measured.peak_memory.map(|bytes| bytes as f64 / f64::from(1 << 20)),
+            peak_gflops_f32: cpu.map(|cpu| cpu.peak.f32),
+            peak_gflops_bf16: cpu.and_then(|cpu| cpu.peak.bf16_pairs),
+            encode,
+            step,
+            decode,
+        }
+    }
+}
+
+/// What products can reach at best: operands in bf16 have instructions of their own on some processors.
+fn peak_of(cpu: Cpu, precision: Precision) -> f64 {
+    cpu.peak.bf16_pairs.filter(|_| precision == Precision::Bf16).unwrap_or(cpu.peak.f32)
+}
+
+impl Stage {
+    fn new(times: &Times, peak: Option<f64>) -> Self {
+        let mut sorted = times.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let count = sorted.len();
+        let profile = &times.profile;
+        let row = |kind, spent: Spent| Row::new(kind, spent, profile.total(), count, peak);
+        let of = |kind| profile.spent(kind);
+        let kinds = LayerKind::ALL.into_iter().filter(|kind| of(*kind).calls > 0);
+        let mut layers: Vec<Row> = kinds.map(|kind| row(name(kind), of(kind))).collect();
+        let other = Row { calls: None, ..row("other", Spent { time: profile.other(), ..Spent::default() }) };
+        layers.push(other);
+        let products = LayerKind::ALL.into_iter().filter(|kind| kind.is_product()).map(of);
+        let products = products.fold(Spent::default(), |sum, spent| Spent {
+            calls: sum.calls + spent.calls,
+            time: sum.time + spent.time,
+            flops: sum.flops + spent.flops,
+        });
+        Stage {
+            median_s: (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0,
+            min_s: sorted[0],
+            max_s: sorted[count - 1],
+            runs_s: times.seconds.clone(),
+            products: row("products", products),
+            layers,
+        }
+    }
+}
+
+impl Row {
+    /// `spent` and `total` are those of all runs.
+    fn new(kind: &'static str, spent: Spent, total: Duration, runs: usize, peak: Option<f64>) -> Self {
+        let (seconds, gflop) = (spent.time.as_secs_f64(), spent.flops as f64 * 1e-9);
+        let counted = spent.flops > 0 && seconds > 0.0;
+        let gflops = counted.then(|| gflop / seconds);
+        Row {
+            kind,
+            calls: Some(spent.calls / runs),
+            seconds: seconds / runs as f64,
+            share: if total.is_zero() { 0.0 } else { seconds / total.as_secs_f64() },
+            gflop: counted.then_some(gflop / runs as f64),
+            gflops,
+            of_peak: gflops.zip(peak).map(|(reached, peak)| reached / peak),
+        }
+    }
+}
+
+fn name(kind: LayerKind) -> &'static str {
+    match kind {
+        LayerKind::Conv3x3 => "conv_3x3",
+        LayerKind::Conv1x1 => "conv_1x1",
+        LayerKind::ConvOther => "conv_other",
+        LayerKind::Linear => "linear",
+        LayerKind::SelfAttention => "self_attention",
+        LayerKind::CrossAttention => "cross_attention",
+        LayerKind::Norm => "norm",
+        LayerKind::Activation => "activation",
+    }
+}

@@ -1,0 +1,139 @@
+//! The stages of the pipeline one by one, timed: loading, encoding the prompt, a step, decoding.
+
+use std::time::{Duration, Instant};
+
+use crate::kernels::peak::{self, Peak};
+use crate::kernels::Isa;
+use crate::nn::profile::{self, Profile};
+use crate::pipeline::model::Model;
+use crate::pipeline::sample::{draw, Guided};
+use crate::pipeline::{decode, encode, memory, Event, Events, Machine, Phase, Plan};
+use crate::sampling::Denoiser;
+use crate::{Error, Result};
+
+/// How long the processor's peak is measured.
+const PEAK_TIME: Duration = Duration::from_millis(500);
+
+/// Which stages are timed. All parts of the model are loaded whichever they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stages {
+    /// Encoding the prompts.
+    pub encode: bool,
+    /// One call of the denoiser with guidance, without what a sampler does with the result.
+    pub step: bool,
+    /// Latents to pixels, one picture.
+    pub decode: bool,
+}
+
+/// What was found out.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Seconds of loading the model.
+    pub load: f64,
+    /// Encoding the prompts, if it was asked for.
+    pub encode: Option<Times>,
+    /// A step, if it was asked for.
+    pub step: Option<Times>,
+    /// Decoding, if it was asked for.
+    pub decode: Option<Times>,
+    /// Pictures that the denoiser works on at once: with guidance, twice those that are made.
+    pub samples: usize,
+    /// The most memory that the process held at once, in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+    /// The processor, when it is what computes.
+    pub cpu: Option<Cpu>,
+}
+
+/// What is known of the processor.
+#[derive(Debug, Clone, Copy)]
+pub struct Cpu {
+    /// The instructions that the kernels use.
+    pub isa: Isa,
+    /// Threads at work.
+    pub threads: usize,
+    /// What they can do at best.
+    pub peak: Peak,
+}
+
+/// The runs of a stage, without the first, which warms up.
+#[derive(Debug, Clone, Default)]
+pub struct Times {
+    /// Seconds of each run.
+    pub seconds: Vec<f64>,
+    /// Where the time of all runs together went.
+    pub profile: Profile,
+}
+
+/// Loads the plan's model and times `stages` of making its picture, `runs` times each after a run that is not counted.
+///
+/// # Errors
+/// As [`super::run`], but that pixels are not looked at: weights may be random.
+pub fn bench(plan: &Plan, machine: &Machine, stages: Stages, runs: usize, events: &mut dyn Events) -> Result<Measured> {
+    memory::check(plan, machine)?;
+    let start = Instant::now();
+    let model = Model::load(&plan.files, &plan.family, machine, events)?;
+    let load = start.elapsed().as_secs_f64();
+    let cpu = if machine.device.is_cpu() { Some(cpu()?) } else { None };
+    let mut bench = Bench { plan, model: &model, machine, runs, events };
+    let encode = if stages.encode { Some(bench.encode()?) } else { None };
+    let step = if stages.step { Some(bench.step()?) } else { None };
+    let decode = if stages.decode { Some(bench.decode()?) } else { None };
+    let samples = plan.batch() * if plan.guided() { 2 } else { 1 };
+    Ok(Measured { load, encode, step, decode, samples, peak_memory: memory::peak_resident(), cpu })
+}
+
+fn cpu() -> Result<Cpu> {
+    let threads = rayon::current_num_threads();
+    let isa = Isa::current().map_err(candle_core::Error::wrap)?;
+    Ok(Cpu { isa, threads, peak: peak::measure(threads, PEAK_TIME) })
+}
+
+struct Bench<'a> {
+    plan: &'a Plan,
+    model: &'a Model,
+    machine: &'a Machine,
+    runs: usize,
+    events: &'a mut dyn Events,
+}
+
+impl Bench<'_> {
+    fn encode(&mut self) -> Result<Times> {
+        let (plan, model) = (self.plan, self.model);
+        self.repeat(Phase::Encode, |events| encode::encode_now(plan, model, events).map(drop))
+    }
+
+    fn step(&mut self) -> Result<Times> {
+        let (_, latents) = draw(self.plan, self.machine)?;
+        let text = encode::encode_now(self.plan, self.model, self.events)?;
+        let mut denoiser = Guided::new(self.plan, self.model, &text, self.machine)?;
+        let timestep = self.plan.schedule.timesteps().first().copied().unwrap_or_default();
+        self.repeat(Phase::Sample, |_| denoiser.predict(&latents, timestep, 0).map(drop))
+    }
+
+    fn decode(&mut self) -> Result<Times> {
+        let (plan, model) = (self.plan, self.model);
+        let latents = draw(plan, self.machine)?.1.narrow(0, 0, 1)?;
+        self.repeat(Phase::Decode, |_| decode::pixels(&model.vae, &plan.family, &latents).map(drop))
+    }
+
+    /// Runs a stage once to warm up, and `runs` times that count.
+    fn repeat(&mut self, phase: Phase, mut stage: impl FnMut(&mut dyn Events) -> Result<()>) -> Result<Times> {
+        let start = Instant::now();
+        self.events.on(Event::Begin { phase, total: self.runs + 1 })?;
+        let mut times = Times::default();
+        for run in 0..=self.runs {
+            let (result, profile) = profile::record(|| {
+                stage(self.events)?;
+                Ok::<_, Error>(self.machine.device.synchronize()?)
+            });
+            result?;
+            if run > 0 {
+                times.seconds.push(profile.total().as_secs_f64());
+                times.profile.add(&profile);
+            }
+            self.events.on(Event::Progress { phase, done: run + 1 })?;
+        }
+        self.events.on(Event::End { phase, seconds: start.elapsed().as_secs_f64() })?;
+        Ok(times)
+    }
+}

@@ -46,7 +46,7 @@ mod tests {
     fn args(line: &[&str]) -> Result<GenerateArgs> {
         match parse(["sdgen", "generate"].iter().chain(line))? {
             Parsed::Command(Command::Generate(args)) => Ok(*args),
-            Parsed::Text(text) => panic!("{text}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sampling::{Rng, Sampler, SigmaSpacing};
+use crate::sampling::{Prediction, Rng, Sampler, SigmaSpacing};
 use crate::{Error, Result};
 
 /// The version of the layout of [`Request`].
@@ -43,14 +43,68 @@ pub mod limits {
 pub struct Request {
     /// Version of this layout.
     pub schema: u32,
-    /// The model as the user named it: a folder, or the built-in model's name.
+    /// The model as the user named it: a folder, a file, or the built-in model's name.
     pub model: String,
+    /// What of the model is taken from elsewhere, and what its files do not say.
+    #[serde(skip_serializing_if = "Parts::is_empty")]
+    pub parts: Parts,
     /// What to paint.
     pub prompt: Prompt,
     /// How to get there.
     pub sampling: Sampling,
     /// The picture's size and number.
     pub image: Image,
+}
+
+/// What of a model is taken from elsewhere, and what its files do not say.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parts {
+    /// The denoiser: a file, or a folder with its config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unet: Option<String>,
+    /// The autoencoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vae: Option<String>,
+    /// The first text encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_l: Option<String>,
+    /// The second text encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_g: Option<String>,
+    /// A folder whose configs and vocabularies hold for bare files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// Whether a training checkpoint's averaged weights (EMA) are meant.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ema: bool,
+    /// What the denoiser predicts, where it is not to be taken from the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<Prediction>,
+}
+
+impl Parts {
+    /// The components that are given: diffusers' name for them, the option of the command line, the path.
+    pub fn components(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
+        let parts = [
+            ("unet", "--unet", &self.unet),
+            ("vae", "--vae", &self.vae),
+            ("text_encoder", "--clip-l", &self.clip_l),
+            ("text_encoder_2", "--clip-g", &self.clip_g),
+        ];
+        parts.into_iter().filter_map(|(component, option, path)| Some((component, option, path.as_deref()?)))
+    }
+
+    /// All paths, to be changed.
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        [&mut self.unet, &mut self.vae, &mut self.clip_l, &mut self.clip_g, &mut self.config].into_iter().flatten()
+    }
+
+    /// Whether nothing is taken from elsewhere.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Parts::default()
+    }
 }
 
 /// What to paint.
@@ -182,6 +236,7 @@ impl Default for Request {
         Request {
             schema: SCHEMA,
             model: BUILT_IN_MODEL.into(),
+            parts: Parts::default(),
             prompt: Prompt::default(),
             sampling: Sampling::default(),
             image: Image::default(),

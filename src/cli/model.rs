@@ -2,17 +2,73 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+
+use crate::sampling::Prediction;
 
 /// The options of the heading "Model".
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// A model folder in diffusers' layout [default: built-in emoji model].
+    /// A model: a diffusers folder or a checkpoint file [default: built-in emoji model].
     ///
-    /// The folder holds `model_index.json` and the folders `unet`, `vae`, `text_encoder`, `tokenizer` and `scheduler`, as
-    /// `save_pretrained` of diffusers writes it. Size, sampler and prediction type come from its config files. The built-in
-    /// model, `emoji`, paints emoji of 128x128 pixels.
-    #[arg(short, long, value_name = "DIR")]
+    /// A folder holds `model_index.json` and the folders `unet`, `vae`, `text_encoder`, `tokenizer` and `scheduler`, as
+    /// `save_pretrained` of diffusers writes it; size, sampler and prediction type come from its config files. A file is a
+    /// checkpoint in safetensors or PyTorch format (read without running it) of Stable Diffusion 1.x, 2.x or SDXL; what it is
+    /// comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128 pixels.
+    #[arg(short, long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// Take the denoiser from here: a file, or a folder with config.json.
+    ///
+    /// Without `--model` it is the model, and the other parts have to be given too. A checkpoint that holds more than the
+    /// denoiser will do, and so will the folder of a model; the same holds for the options below.
+    #[arg(long, value_name = "PATH")]
+    pub unet: Option<PathBuf>,
+    /// Take the autoencoder from here.
+    #[arg(long, value_name = "PATH")]
+    pub vae: Option<PathBuf>,
+    /// Take the (first) text encoder from here.
+    #[arg(long, value_name = "PATH")]
+    pub clip_l: Option<PathBuf>,
+    /// Take the second text encoder of SDXL from here.
+    #[arg(long, value_name = "PATH")]
+    pub clip_g: Option<PathBuf>,
+    /// A diffusers folder whose configs and vocabularies hold for a bare file.
+    ///
+    /// Needed only where a file's networks differ from the published ones in what tensors do not show: heads, groups of norms,
+    /// the scheduler, the vocabulary.
+    #[arg(long, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+    /// What the denoiser predicts.
+    ///
+    /// `auto` takes it from the model. Checkpoint files of SD 2.x often do not say: then it has to be given.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    pub prediction: PredictionChoice,
+    /// Take the averaged weights (EMA) of a training checkpoint that holds both.
+    #[arg(long)]
+    pub ema: bool,
+}
+
+/// The values of `--prediction`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PredictionChoice {
+    /// What the model says
+    #[default]
+    Auto,
+    /// The noise
+    Epsilon,
+    /// The velocity
+    V,
+}
+
+impl PredictionChoice {
+    /// The choice as part of a request.
+    #[must_use]
+    pub fn prediction(self) -> Option<Prediction> {
+        match self {
+            PredictionChoice::Auto => None,
+            PredictionChoice::Epsilon => Some(Prediction::Epsilon),
+            PredictionChoice::V => Some(Prediction::Velocity),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The options that all commands share which make pictures, and the request they make.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -13,7 +13,7 @@ use super::output::OutputArgs;
 use super::prompt::PromptArgs;
 use super::recipe::RecipeArgs;
 use super::sampling::{SamplingArgs, Seed};
-use crate::request::{Image, Prompt, Request, Sampling, BUILT_IN_MODEL};
+use crate::request::{Image, Parts, Prompt, Request, Sampling, BUILT_IN_MODEL};
 use crate::{Error, Result};
 
 /// What `generate`, `img2img` and `inpaint` know.
@@ -55,6 +55,7 @@ impl PaintArgs {
         checks::seeds(&self.sampling, &self.output)?;
         Ok(Request {
             model: self.model_name()?,
+            parts: self.parts()?,
             prompt: self.prompt()?,
             sampling: self.sampling()?,
             image: Image {
@@ -78,8 +79,25 @@ impl PaintArgs {
     }
 
     fn model_name(&self) -> Result<String> {
-        let Some(model) = &self.model.model else { return Ok(BUILT_IN_MODEL.into()) };
-        text("model", model)
+        // A denoiser without a model is the model.
+        match self.model.model.as_ref().or(self.model.unet.as_ref()) {
+            Some(model) => text("model", model),
+            None => Ok(BUILT_IN_MODEL.into()),
+        }
+    }
+
+    fn parts(&self) -> Result<Parts> {
+        let args = &self.model;
+        let path = |what, path: &Option<PathBuf>| path.as_ref().map(|path| text(what, path)).transpose();
+        Ok(Parts {
+            unet: path("denoiser", &args.model.as_ref().and(args.unet.clone()))?,
+            vae: path("autoencoder", &args.vae)?,
+            clip_l: path("text encoder", &args.clip_l)?,
+            clip_g: path("second text encoder", &args.clip_g)?,
+            config: path("config", &args.config)?,
+            ema: args.ema,
+            prediction: args.prediction.prediction(),
+        })
     }
 
     fn prompt(&self) -> Result<Prompt> {

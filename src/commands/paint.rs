@@ -115,6 +115,7 @@ fn introduce(plan: &Plan, machine: &Machine, args: &PaintArgs, ui: &mut Ui) {
     if plan.files.is_built_in() && args.model.model.is_none() {
         ui.note(&format!("built-in {} model, {width}x{height}; `--model` for another", plan.files.name()));
     }
+    plan.files.found().iter().for_each(|found| ui.note(found));
     if args.request_seed().is_none() {
         ui.note(&format!("seed {}", plan.request.sampling.seed.unwrap_or_default()));
     }

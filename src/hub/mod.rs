@@ -1,6 +1,14 @@
-//! Finding a model: what the user named becomes a set of files. Nothing is read here but small JSON files.
+//! Finding a model: what the user named becomes a set of files in the layout of diffusers.
+//!
+//! [`resolve()`] is the way in, [`ModelFiles`] the result; a single file ([`bare`]) gets the configs of its family ([`configs`]).
+//! Nothing is read here but small JSON files and the headers of weights.
 
+mod bare;
 mod built_in;
-mod files;
+mod configs;
+mod model_files;
+mod resolve;
 
-pub use files::{resolve, ModelFiles};
+pub use bare::Bare;
+pub use model_files::ModelFiles;
+pub use resolve::resolve;

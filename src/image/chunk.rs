@@ -62,8 +62,8 @@ impl SdgenChunk {
     pub fn new(request: &Request, batch_index: usize, provenance: &Provenance) -> Self {
         let model = ModelFacts { name: provenance.model_name.clone(), files: provenance.model_files.clone() };
         let mut request = Request { model: provenance.model_name.clone(), ..request.clone() };
-        for embedding in &mut request.prompt.embeddings {
-            *embedding = model_label(embedding);
+        for path in request.prompt.embeddings.iter_mut().chain(request.parts.paths_mut()) {
+            *path = model_label(path);
         }
         SdgenChunk {
             schema: SCHEMA,

@@ -15,9 +15,13 @@ pub trait ParamSource: Send + Sync {
     fn label(&self) -> String;
     /// All tensor names.
     fn names(&self) -> Vec<String>;
-    /// Shape and stored dtype of a tensor.
+    /// Shape of a tensor, and the dtype that it is handed out in.
     fn info(&self, name: &str) -> Option<(Shape, DType)>;
-    /// The tensor on the CPU in its stored dtype.
+    /// How a tensor's numbers are stored, as messages name it: "f16", "f8e4m3", "q8_0".
+    fn stored_type(&self, name: &str) -> Option<String> {
+        self.info(name).map(|(_, dtype)| dtype.as_str().into())
+    }
+    /// The tensor on the CPU in the dtype that [`ParamSource::info`] gives.
     ///
     /// # Errors
     /// When the tensor is not there or its bytes are not.

@@ -92,6 +92,10 @@ impl Family {
             Some((_, Some(class))) => scheduler.with_class(&class),
             _ => scheduler,
         };
+        let scheduler = match files.prediction() {
+            Some(prediction) => scheduler.with_prediction(prediction),
+            None => scheduler,
+        };
         let scheduler = if text_encoders.len() == 1 { scheduler.for_stable_diffusion() } else { scheduler };
         let family = Family {
             vae: files.config("vae", VaeConfig::from_json)?,
@@ -236,7 +240,7 @@ mod tests {
 
     fn family(model: &str) -> Family {
         let folder = format!("{}/tests/fixtures/models/{model}", env!("CARGO_MANIFEST_DIR"));
-        Family::detect(&crate::hub::resolve(&folder).unwrap()).unwrap()
+        Family::detect(&crate::hub::resolve(&folder, &crate::request::Parts::default()).unwrap()).unwrap()
     }
 
     #[test]

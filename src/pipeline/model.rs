@@ -13,6 +13,7 @@ use crate::nn::{ParamSource, Params, Precision};
 use crate::pipeline::encode::Encodings;
 use crate::pipeline::provenance::HashTask;
 use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan};
+use crate::request::Parts;
 use crate::text::inversion::Inversion;
 use crate::text::{ClipTokenizer, Padding, TextEncoder, TextStack, TokenizerFiles};
 use crate::{Error, Result};
@@ -33,8 +34,8 @@ pub struct Model {
     vae_source: Arc<dyn ParamSource>,
 }
 
-/// What decides a [`Model`]: the request's model and embeddings.
-type Key = (String, Vec<String>);
+/// What decides a [`Model`]: the request's model, its parts and embeddings.
+type Key = (String, Parts, Vec<String>);
 
 /// A machine and what is loaded on it.
 pub struct Engine {
@@ -58,7 +59,7 @@ impl Engine {
     /// As [`Model::load`].
     pub(super) fn load(&mut self, plan: &Plan, events: &mut dyn Events) -> Result<()> {
         let request = &plan.request;
-        let key = (request.model.clone(), request.prompt.embeddings.clone());
+        let key = (request.model.clone(), request.parts.clone(), request.prompt.embeddings.clone());
         if self.loaded.as_ref().is_some_and(|(loaded, _)| *loaded == key) {
             return Ok(());
         }
@@ -182,7 +183,10 @@ fn tokenizer(
     let read = |file: &str| files.read(&format!("{folder}/{file}"));
     let (vocab, merges, json) = (read("vocab.json")?, read("merges.txt")?, read("tokenizer.json")?);
     if vocab.is_none() && merges.is_none() && json.is_none() {
-        events.on(Event::Note(&format!("the model brings no {folder}: using CLIP's own vocabulary")))?;
+        // A single file has no place for one.
+        if !files.is_bare() {
+            events.on(Event::Note(&format!("the model brings no {folder}: using CLIP's own vocabulary")))?;
+        }
         // OpenAI's encoder, with its quick activation, is padded with the end token, OpenCLIP's with zeros.
         let padding = if encoder.hidden_act == "quick_gelu" { Padding::End } else { Padding::Zero };
         return ClipTokenizer::embedded(padding);

@@ -28,7 +28,7 @@ impl Plan {
     /// understood.
     pub fn new(request: &Request) -> Result<Self> {
         let mut request = request.clone();
-        let files = hub::resolve(&request.model)?;
+        let files = hub::resolve(&request.model, &request.parts)?;
         let family = Family::detect(&files)?;
         fill_in(&mut request, &family, files.is_built_in());
         request.validate()?;

@@ -60,6 +60,18 @@ impl SchedulerConfig {
         SchedulerConfig { class: class.into(), ..self }
     }
 
+    /// The same for a model that predicts something else.
+    #[must_use]
+    pub fn with_prediction(mut self, prediction: Prediction) -> Self {
+        let name = match prediction {
+            Prediction::Epsilon => "epsilon",
+            Prediction::Velocity => "v_prediction",
+            Prediction::Sample => "sample",
+        };
+        self.values.insert("prediction_type".into(), name.into());
+        self
+    }
+
     /// Corrects the two values that early files of Stable Diffusion 1.x and 2.x have wrong, as diffusers' pipelines for these
     /// models do: timesteps are offset by 1, and the predicted picture is not clipped. What stands in the file is replaced for
     /// all samplers, what is missing only for the file's own.

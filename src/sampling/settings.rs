@@ -1,13 +1,17 @@
 //! What a sampler runs with, as values; `resolve` reads them from a model's file.
 
+use serde::{Deserialize, Serialize};
+
 use super::SigmaSpacing;
 
 /// What the model predicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Prediction {
     /// The noise.
     Epsilon,
     /// The velocity (Salimans and Ho 2022).
+    #[serde(rename = "v")]
     Velocity,
     /// The picture.
     Sample,

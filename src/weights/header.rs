@@ -1,6 +1,6 @@
 //! The header of a safetensors file, checked against the file before any of it is believed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use candle_core::DType;
@@ -10,6 +10,14 @@ use super::{sniff, WeightsError};
 
 /// The longest header that the format allows.
 const LONGEST_HEADER: u64 = 100_000_000;
+
+/// What a header says.
+pub(super) struct Header {
+    /// The tensors by name.
+    pub(super) entries: HashMap<String, Entry>,
+    /// Words beside them.
+    pub(super) metadata: BTreeMap<String, String>,
+}
 
 /// A tensor's type, shape and place.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,16 +48,23 @@ struct RawEntry {
 ///
 /// # Errors
 /// When the file is anything but a complete safetensors file with types that are known.
-pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<HashMap<String, Entry>, WeightsError> {
+pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Header, WeightsError> {
     sniff::refuse_other_formats(file, bytes)?;
-    let (header, data_start) = header_of(file, bytes)?;
+    let (mut header, data_start) = header_of(file, bytes)?;
+    let metadata = header.remove("__metadata__").map(words).unwrap_or_default();
     let mut entries = Vec::with_capacity(header.len());
-    for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
+    for (name, value) in header {
         entries.push((check_entry(file, &name, value, data_start)?, name));
     }
     entries.sort_by_key(|(entry, _)| (entry.bytes.start, entry.bytes.end));
     check_places(file, bytes.len(), data_start, &entries)?;
-    Ok(entries.into_iter().map(|(entry, name)| (name, entry)).collect())
+    Ok(Header { entries: entries.into_iter().map(|(entry, name)| (name, entry)).collect(), metadata })
+}
+
+/// The words of `__metadata__`; what is no word there has no meaning in the format.
+fn words(metadata: serde_json::Value) -> BTreeMap<String, String> {
+    let serde_json::Value::Object(fields) = metadata else { return BTreeMap::new() };
+    fields.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_string()))).collect()
 }
 
 /// The header's JSON, and where the data begins.

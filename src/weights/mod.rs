@@ -2,16 +2,22 @@
 //! memory.
 //! Models never see this module: they take their tensors from `nn::Params`, whose sources are implemented here.
 
+pub mod detect;
 mod error;
 mod header;
 mod map;
+pub mod names;
 pub mod pickle;
 mod safetensors;
 mod sharded;
 mod sniff;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,20 +28,72 @@ pub(crate) use sniff::refuse_other_formats;
 
 use crate::nn::ParamSource;
 
+/// A file of weights, opened: its tensors, and what it says about itself.
+#[derive(Clone)]
+pub struct WeightFile {
+    /// The tensors, read when they are asked for.
+    pub source: Arc<dyn ParamSource>,
+    /// The format of the file.
+    pub container: Container,
+    /// Words that the file carries beside its tensors: `__metadata__` of safetensors, whole numbers of a checkpoint's outermost
+    /// dict (`global_step`).
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The format of a file of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// `.safetensors`.
+    Safetensors,
+    /// Several `.safetensors` files with their index.
+    Sharded,
+    /// A pickle: `.ckpt`, `.pt`, `.bin`.
+    Torch,
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Container::Safetensors => "safetensors",
+            Container::Sharded => "safetensors, sharded",
+            Container::Torch => "PyTorch checkpoint",
+        })
+    }
+}
+
+impl fmt::Debug for WeightFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WeightFile({}, {})", self.source.label(), self.container)
+    }
+}
+
+/// The tensors of a file of weights; see [`open_file`].
+///
+/// # Errors
+/// As [`open_file`].
+pub fn open(path: &Path) -> Result<Arc<dyn ParamSource>, WeightsError> {
+    Ok(open_file(path)?.source)
+}
+
 /// Opens a file of weights: `*.safetensors`, the `*.safetensors.index.json` of a model in several files, or a PyTorch
 /// checkpoint, which is known by its first bytes.
 ///
 /// # Errors
 /// When the file is not there, or is not what its name says: every kind of damage has its own message and hint.
-pub fn open(path: &Path) -> Result<Arc<dyn ParamSource>, WeightsError> {
+pub fn open_file(path: &Path) -> Result<WeightFile, WeightsError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if name.ends_with(".index.json") {
-        return Ok(Arc::new(Sharded::open(path)?));
+        let source = Arc::new(Sharded::open(path)?);
+        return Ok(WeightFile { source, container: Container::Sharded, metadata: BTreeMap::new() });
     }
     let map = map::map(path)?;
     let label = path.display().to_string();
     if pickle::is_torch(&map) {
-        return Ok(Arc::new(pickle::TorchFile::new(label, map)?));
+        let file = pickle::TorchFile::new(label, map)?;
+        let metadata = file.numbers().clone();
+        return Ok(WeightFile { source: Arc::new(file), container: Container::Torch, metadata });
     }
-    Ok(Arc::new(Safetensors::mapped(label, map)?))
+    let file = Safetensors::mapped(label, map)?;
+    let metadata = file.metadata().clone();
+    Ok(WeightFile { source: Arc::new(file), container: Container::Safetensors, metadata })
 }

@@ -1,12 +1,12 @@
 //! Safetensors files, mapped into memory, and the same format in static bytes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Shape, Tensor};
 use half::f16;
 
-use super::header::{self, Entry, Stored};
+use super::header::{self, Header, Stored};
 use super::map::map;
 use super::WeightsError;
 use crate::nn::ParamSource;
@@ -15,7 +15,7 @@ use crate::nn::ParamSource;
 pub struct Safetensors {
     label: String,
     bytes: Bytes,
-    entries: HashMap<String, Entry>,
+    header: Header,
 }
 
 enum Bytes {
@@ -55,8 +55,14 @@ impl Safetensors {
     }
 
     fn new(label: String, bytes: Bytes) -> Result<Self, WeightsError> {
-        let entries = header::parse(&label, bytes.as_slice())?;
-        Ok(Safetensors { label, bytes, entries })
+        let header = header::parse(&label, bytes.as_slice())?;
+        Ok(Safetensors { label, bytes, header })
+    }
+
+    /// What the file says about itself: `__metadata__`.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.header.metadata
     }
 
     fn bad_tensor(&self, name: &str, reason: impl ToString) -> WeightsError {
@@ -70,12 +76,12 @@ impl ParamSource for Safetensors {
     }
 
     fn names(&self) -> Vec<String> {
-        self.entries.keys().cloned().collect()
+        self.header.entries.keys().cloned().collect()
     }
 
     /// Numbers stored as float8 e5m2 are handed out as f16, which has all of them.
     fn info(&self, name: &str) -> Option<(Shape, DType)> {
-        let entry = self.entries.get(name)?;
+        let entry = self.header.entries.get(name)?;
         let dtype = match entry.stored {
             Stored::As(dtype) => dtype,
             Stored::F8E5M2 => DType::F16,
@@ -83,8 +89,15 @@ impl ParamSource for Safetensors {
         Some((Shape::from_dims(&entry.shape), dtype))
     }
 
+    fn stored_type(&self, name: &str) -> Option<String> {
+        match self.header.entries.get(name)?.stored {
+            Stored::As(dtype) => Some(dtype.as_str().into()),
+            Stored::F8E5M2 => Some("f8e5m2".into()),
+        }
+    }
+
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
-        let entry = self.entries.get(name).ok_or_else(|| self.bad_tensor(name, "it is not there"))?;
+        let entry = self.header.entries.get(name).ok_or_else(|| self.bad_tensor(name, "it is not there"))?;
         let bytes = &self.bytes.as_slice()[entry.bytes.clone()];
         let tensor = match entry.stored {
             Stored::As(dtype) => Tensor::from_raw_buffer(bytes, dtype, &entry.shape, &Device::Cpu),

@@ -76,6 +76,10 @@ impl ParamSource for Sharded {
         self.shards[*self.places.get(name)?].info(name)
     }
 
+    fn stored_type(&self, name: &str) -> Option<String> {
+        self.shards[*self.places.get(name)?].stored_type(name)
+    }
+
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
         match self.places.get(name) {
             Some(shard) => self.shards[*shard].read(name),

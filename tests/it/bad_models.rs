@@ -184,7 +184,7 @@ fn a_single_file_is_refused_by_what_it_is() {
         .fails(exit_code::MODEL)
         .says(&["page.safetensors"]);
     let file = model.join(UNET);
-    sandbox.quick(&["--model", file.to_str().unwrap()]).fails(exit_code::MODEL).says(&["folder"]);
+    sandbox.quick(&["--model", file.to_str().unwrap()]).fails(exit_code::MODEL).says(&["not a whole model", "--vae"]);
 }
 
 #[test]

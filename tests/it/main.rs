@@ -17,5 +17,7 @@ mod output;
 mod parity;
 mod precision;
 mod prompts;
+mod single;
+mod single_file;
 mod support;
 mod usage_errors;

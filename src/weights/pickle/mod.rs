@@ -17,7 +17,7 @@ mod tests;
 mod tree;
 mod value;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Shape, Tensor};
@@ -34,7 +34,13 @@ use tensor::Placed;
 pub struct TorchFile {
     label: String,
     map: memmap2::Mmap,
+    content: Content,
+}
+
+/// What a checkpoint holds.
+struct Content {
     tensors: HashMap<String, Placed>,
+    numbers: BTreeMap<String, String>,
 }
 
 impl TorchFile {
@@ -48,17 +54,24 @@ impl TorchFile {
 
     /// A file that is mapped already.
     pub(super) fn new(label: String, map: memmap2::Mmap) -> Result<Self, WeightsError> {
-        let tensors = read(&map).map_err(|source| WeightsError::Pickle { file: label.clone(), source })?;
-        Ok(TorchFile { label, map, tensors })
+        let content = read(&map).map_err(|source| WeightsError::Pickle { file: label.clone(), source })?;
+        Ok(TorchFile { label, map, content })
+    }
+
+    /// The whole numbers of the checkpoint's outermost dict, such as `global_step`.
+    #[must_use]
+    pub fn numbers(&self) -> &BTreeMap<String, String> {
+        &self.content.numbers
     }
 }
 
-/// The tensors of a whole file, by name.
-fn read(bytes: &[u8]) -> Result<HashMap<String, Placed>, PickleError> {
+/// What a whole file holds.
+fn read(bytes: &[u8]) -> Result<Content, PickleError> {
     let archive = Archive::of(bytes)?;
     let values = machine::run(&bytes[archive.pickle.clone()])?;
     let tensors = tree::named_tensors(&values)?;
-    tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.place(&archive)?))).collect()
+    let tensors = tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.place(&archive)?)));
+    Ok(Content { tensors: tensors.collect::<Result<_, PickleError>>()?, numbers: tree::outer_numbers(&values) })
 }
 
 /// Whether a file that begins like this is a PyTorch checkpoint: a zip archive, or the pickle of the older format.
@@ -72,16 +85,16 @@ impl ParamSource for TorchFile {
     }
 
     fn names(&self) -> Vec<String> {
-        self.tensors.keys().cloned().collect()
+        self.content.tensors.keys().cloned().collect()
     }
 
     fn info(&self, name: &str) -> Option<(Shape, DType)> {
-        self.tensors.get(name).map(|tensor| (Shape::from_dims(&tensor.shape), tensor.dtype))
+        self.content.tensors.get(name).map(|tensor| (Shape::from_dims(&tensor.shape), tensor.dtype))
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
         let bad = |reason: String| WeightsError::BadTensor { file: self.label.clone(), tensor: name.into(), reason };
-        let tensor = self.tensors.get(name).ok_or_else(|| bad("it is not there".into()))?;
+        let tensor = self.content.tensors.get(name).ok_or_else(|| bad("it is not there".into()))?;
         tensor.read(&self.map).map_err(|e| bad(e.to_string()))
     }
 }

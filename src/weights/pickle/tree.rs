@@ -1,6 +1,6 @@
 //! The tensors among a pickle's values, named by the keys that lead to them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::error::PickleError;
 use super::value::{Id, StoredTensor, Value, Values};
@@ -24,6 +24,16 @@ pub(super) fn named_tensors<'a>(values: &Values<'a>) -> Result<HashMap<String, S
         return Err(PickleError::Unsupported(format!("a file of more than {MAX_TENSORS} tensors")));
     }
     Ok(walk.found)
+}
+
+/// The whole numbers of the outermost dict, by their keys.
+pub(super) fn outer_numbers(values: &Values) -> BTreeMap<String, String> {
+    let Value::Dict(entries) = &values.values[values.root] else { return BTreeMap::new() };
+    let number = |(key, value): &(Id, Id)| match (&values.values[*key], &values.values[*value]) {
+        (Value::Str(key), Value::Int(number)) if key.len() <= MAX_KEY => Some(((*key).to_string(), number.to_string())),
+        _ => None,
+    };
+    entries.iter().filter_map(number).collect()
 }
 
 struct Walk<'v, 'a> {

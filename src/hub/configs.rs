@@ -1,0 +1,86 @@
+//! The configs of models that come as bare files: those that the families were published with, and what a file's tensors add.
+
+use serde_json::{json, Map, Value};
+
+use crate::weights::detect::{Detected, Family, Variant};
+
+/// A config of a family, by its path in the diffusers layout.
+macro_rules! config {
+    ($family:ident, $name:literal, $path:literal) => {
+        (Family::$family, $path, include_str!(concat!("../../assets/configs/", $name, "/", $path)))
+    };
+}
+
+const CONFIGS: [(Family, &str, &str); 13] = [
+    config!(Sd1, "sd1", "scheduler/scheduler_config.json"),
+    config!(Sd1, "sd1", "text_encoder/config.json"),
+    config!(Sd1, "sd1", "unet/config.json"),
+    config!(Sd1, "sd1", "vae/config.json"),
+    config!(Sd2, "sd2", "scheduler/scheduler_config.json"),
+    config!(Sd2, "sd2", "text_encoder/config.json"),
+    config!(Sd2, "sd2", "unet/config.json"),
+    config!(Sd2, "sd2", "vae/config.json"),
+    config!(Sdxl, "sdxl", "scheduler/scheduler_config.json"),
+    config!(Sdxl, "sdxl", "text_encoder/config.json"),
+    config!(Sdxl, "sdxl", "text_encoder_2/config.json"),
+    config!(Sdxl, "sdxl", "unet/config.json"),
+    config!(Sdxl, "sdxl", "vae/config.json"),
+];
+
+/// The text of a family's config, by its path in the diffusers layout.
+pub(super) fn published(family: Family, path: &str) -> Option<String> {
+    if path == "model_index.json" {
+        let index = match family {
+            Family::Sdxl => json!({ "_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": true }),
+            _ => json!({ "_class_name": "StableDiffusionPipeline" }),
+        };
+        return Some(index.to_string());
+    }
+    CONFIGS.iter().find(|(of, at, _)| (*of, *at) == (family, path)).map(|(.., text)| (*text).into())
+}
+
+/// Whether the networks of a family are known here.
+pub(super) fn is_known(family: Family) -> bool {
+    CONFIGS.iter().any(|(known, ..)| *known == family)
+}
+
+/// A config with these fields in place of its own. Where that changes the width of a UNet's blocks, so does the number of heads, each
+/// of which is 64 wide in all models of these families but the first. A text that is no config stays as it is: whoever reads it will
+/// say so.
+pub(super) fn with_fields(text: &str, fields: Map<String, Value>) -> String {
+    const HEAD: u64 = 64;
+    let Ok(mut config) = serde_json::from_str::<Map<String, Value>>(text) else { return text.into() };
+    let channels =
+        fields.get("block_out_channels").filter(|channels| config.get("block_out_channels") != Some(channels));
+    let one_a_block = config.get("attention_head_dim").is_some_and(Value::is_array);
+    let heads = channels.filter(|_| one_a_block).and_then(Value::as_array).map(|channels| {
+        channels.iter().map(|width| Value::from(width.as_u64().unwrap_or(0) / HEAD)).collect::<Vec<_>>()
+    });
+    config.extend(fields);
+    if let Some(heads) = heads {
+        config.insert("attention_head_dim".into(), heads.into());
+    }
+    Value::Object(config).to_string()
+}
+
+/// What the scheduler's config of a bare file says beyond its family's, once its prediction is known. The models of SD 2.x that
+/// predict the velocity were published with another sampler than those that do not.
+pub(super) fn scheduler_fields(detected: &Detected, velocity: bool) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if velocity {
+        fields.insert("prediction_type".into(), "v_prediction".into());
+        if detected.family == Some(Family::Sd2) {
+            fields.insert("_class_name".into(), "DDIMScheduler".into());
+        }
+    }
+    if detected.prediction.zero_terminal_snr {
+        fields.insert("rescale_betas_zero_snr".into(), true.into());
+    }
+    fields
+}
+
+/// The side of the latents that a model of this kind was trained for, where it is not its family's: SD 2.x has models of 512 pixels,
+/// which predict the noise, and of 768, which predict the velocity.
+pub(super) fn sample_size(detected: &Detected, velocity: bool) -> Option<usize> {
+    (detected.family == Some(Family::Sd2) && detected.variant == Variant::Plain && velocity).then_some(96)
+}

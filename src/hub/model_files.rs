@@ -1,0 +1,359 @@
+//! [`ModelFiles`]: a model as a folder in the diffusers layout, whether it is one on disk, inside the binary, a single file, or put
+//! together from several files.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::bare::Bare;
+use super::{built_in, configs};
+use crate::files::read_small;
+use crate::nn::ParamSource;
+use crate::request::BUILT_IN_MODEL;
+use crate::sampling::Prediction;
+use crate::weights::detect::Family;
+use crate::{weights, Error, Result};
+
+/// What a component's weights are called, best first. Half-precision copies are taken when there is nothing else.
+const WEIGHT_FILES: &[&str] = &[
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.fp16.bin",
+    "pytorch_model.bin",
+    "pytorch_model.fp16.bin",
+];
+
+/// The hint for a folder that was not copied as it is.
+const WHOLE: &str = "fetch the model's folder again, whole";
+
+/// A model's files, by their places in the diffusers layout.
+#[derive(Debug, Clone)]
+pub struct ModelFiles {
+    pub(super) place: Place,
+    /// Components that are taken from elsewhere.
+    pub(super) parts: Vec<(&'static str, Part)>,
+    /// A folder whose configs and vocabularies go before all others.
+    pub(super) config: Option<PathBuf>,
+    /// What the user says that the network predicts.
+    pub(super) prediction: Option<Prediction>,
+    /// Whether the averaged weights of a training checkpoint are meant.
+    pub(super) averaged: bool,
+}
+
+/// Where a model lies.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    BuiltIn,
+    Folder(PathBuf),
+    File(Arc<Bare>),
+}
+
+/// Where a single component lies.
+#[derive(Debug, Clone)]
+pub(super) enum Part {
+    /// A folder with `config.json` and weights.
+    Folder(PathBuf),
+    File(Arc<Bare>),
+}
+
+impl ModelFiles {
+    /// The model's name: that of its folder, or of its file without the ending. Never a path.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.place {
+            Place::BuiltIn => BUILT_IN_MODEL.into(),
+            Place::File(file) => file.stem(),
+            Place::Folder(path) => {
+                let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+                whole.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+            }
+        }
+    }
+
+    /// Whether this is the model inside the binary.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.place, Place::BuiltIn)
+    }
+
+    /// Whether the model is a single file, which brings no vocabulary.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        matches!(self.place, Place::File(_)) && self.config.is_none()
+    }
+
+    /// What was found in files without a folder, a line each: "model.safetensors: SD 1.x, f16, with VAE and text encoder".
+    #[must_use]
+    pub fn found(&self) -> Vec<String> {
+        let base = match &self.place {
+            Place::File(file) => Some(file),
+            Place::BuiltIn | Place::Folder(_) => None,
+        };
+        let parts = self.parts.iter().filter_map(|(_, part)| match part {
+            Part::File(file) => Some(file),
+            Part::Folder(_) => None,
+        });
+        base.into_iter().chain(parts).flat_map(|file| self.found_in(file)).collect()
+    }
+
+    fn found_in(&self, file: &Bare) -> Vec<String> {
+        let mut notes = vec![format!("{}: {}", file.file_name(), file.detected)];
+        if file.detected.averaged {
+            let note = if self.averaged {
+                "taking its averaged weights (EMA)"
+            } else {
+                "it holds averaged weights (EMA) as well; `--ema` takes them"
+            };
+            notes.push(format!("{}: {note}", file.file_name()));
+        }
+        notes
+    }
+
+    /// What the user, or the file of the denoiser where it is not the model's own, says that the network predicts.
+    #[must_use]
+    pub fn prediction(&self) -> Option<Prediction> {
+        let told = || match self.part("unet") {
+            Some(Part::File(file)) => file.detected.prediction.velocity,
+            _ => None,
+        };
+        let of = |velocity| if velocity { Prediction::Velocity } else { Prediction::Epsilon };
+        self.prediction.or_else(|| told().map(of))
+    }
+
+    fn part(&self, component: &str) -> Option<&Part> {
+        self.parts.iter().find(|(name, _)| *name == component).map(|(_, part)| part)
+    }
+
+    /// Where a file lies, for messages.
+    #[must_use]
+    pub fn label(&self, path: &str) -> String {
+        let (component, rest) = path.split_once('/').unwrap_or((path, ""));
+        match (self.part(component), &self.place) {
+            _ if self.in_config(path).is_some_and(|file| is_there(&file)) => {
+                self.in_config(path).unwrap_or_default().display().to_string()
+            }
+            (Some(Part::Folder(folder)), _) => folder.join(rest).display().to_string(),
+            (Some(Part::File(file)), _) => file.label(),
+            (None, Place::BuiltIn) => format!("built-in {path}"),
+            (None, Place::Folder(folder)) => folder.join(path).display().to_string(),
+            (None, Place::File(file)) => format!("{} of {}", path, file.label()),
+        }
+    }
+
+    fn in_config(&self, path: &str) -> Option<PathBuf> {
+        self.config.as_ref().map(|folder| folder.join(path))
+    }
+
+    /// The bytes of a small file, or `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the file is there and cannot be read, [`Error::Weights`] when it is a stand-in: a Git LFS pointer, a
+    /// web page.
+    pub fn read(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>> {
+        if let Some(bytes) = self.in_config(path).map(|file| read_if_there(&file)).transpose()?.flatten() {
+            return Ok(Some(bytes));
+        }
+        let (component, rest) = path.split_once('/').unwrap_or((path, ""));
+        match self.part(component) {
+            Some(Part::Folder(folder)) if rest == "config.json" => read_if_there(&folder.join(rest)),
+            Some(Part::File(file)) if rest == "config.json" => {
+                let Some(text) = self.read_place(path)? else { return Ok(None) };
+                let text = String::from_utf8_lossy(&text).into_owned();
+                Ok(Some(Cow::Owned(configs::with_fields(&text, file.fields(component)).into_bytes())))
+            }
+            _ => self.read_place(path),
+        }
+    }
+
+    fn read_place(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>> {
+        match &self.place {
+            Place::BuiltIn => Ok(built_in_file(path).map(Cow::Borrowed)),
+            Place::Folder(folder) => read_if_there(&folder.join(path)),
+            Place::File(file) => Ok(self.config_of(file, path)?.map(|text| Cow::Owned(text.into_bytes()))),
+        }
+    }
+
+    /// A config of a bare file: the family's, with what the tensors and the user say.
+    fn config_of(&self, file: &Bare, path: &str) -> Result<Option<String>> {
+        let Some(text) = file.check_model().map(|family| configs::published(family, path))? else { return Ok(None) };
+        let (component, rest) = path.split_once('/').unwrap_or((path, ""));
+        if component == "scheduler" {
+            let fields = configs::scheduler_fields(&file.detected, self.velocity_of(file)?);
+            return Ok(Some(configs::with_fields(&text, fields)));
+        }
+        if rest != "config.json" {
+            return Ok(Some(text));
+        }
+        let mut fields = file.fields(component);
+        let told = component == "unet" && (self.config.is_none() || file.velocity(None).is_ok());
+        if let Some(side) = told
+            .then(|| self.velocity_of(file))
+            .transpose()?
+            .and_then(|velocity| configs::sample_size(&file.detected, velocity))
+        {
+            fields.insert("sample_size".into(), side.into());
+        }
+        Ok(Some(configs::with_fields(&text, fields)))
+    }
+
+    fn velocity_of(&self, file: &Bare) -> Result<bool> {
+        file.velocity(self.prediction.map(|prediction| prediction == Prediction::Velocity))
+    }
+
+    /// A text file that the model cannot do without.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the file is not there or no text; otherwise as [`Self::read`].
+    pub fn text(&self, path: &str) -> Result<String> {
+        let bytes = self.read(path)?.ok_or_else(|| self.part_missing(path))?;
+        String::from_utf8(bytes.into_owned())
+            .map_err(|_| Error::model(format!("`{}` is no text", self.label(path)), "fetch the model's folder again"))
+    }
+
+    /// A component's `config.json`, read by `parse`.
+    ///
+    /// # Errors
+    /// As [`Self::text`]; what `parse` refuses is told with the file.
+    pub fn config<T>(&self, component: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+        let path = format!("{component}/config.json");
+        parse(&self.text(&path)?).map_err(|e| match e {
+            Error::Model { message, hint } => {
+                Error::Model { message: format!("`{}`: {message}", self.label(&path)), hint }
+            }
+            e => e,
+        })
+    }
+
+    /// The weights of a component: `unet`, `vae`, `text_encoder`, ...
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the component has no weights this version reads, [`Error::Weights`] when they are damaged.
+    pub fn weights(&self, component: &str) -> Result<Arc<dyn ParamSource>> {
+        let missing = || self.part_missing(&format!("{component}/{}", usual_name(component)));
+        match (self.part(component), &self.place) {
+            (Some(Part::Folder(folder)), _) => Ok(weights::open(&weight_file(folder).ok_or_else(missing)?)?),
+            (Some(Part::File(file)), _) | (None, Place::File(file)) => {
+                let layers = self.text_layers(component)?;
+                file.weights(component, layers, self.averaged)?.ok_or_else(missing)
+            }
+            (None, Place::Folder(folder)) => {
+                Ok(weights::open(&weight_file(&folder.join(component)).ok_or_else(missing)?)?)
+            }
+            (None, Place::BuiltIn) => {
+                let (path, bytes) = WEIGHT_FILES
+                    .iter()
+                    .map(|file| format!("{component}/{file}"))
+                    .find_map(|path| built_in_file(&path).map(|bytes| (path, bytes)))
+                    .ok_or_else(|| self.part_missing(component))?;
+                Ok(Arc::new(weights::Safetensors::from_static(&format!("built-in {path}"), bytes)?))
+            }
+        }
+    }
+
+    /// The number of layers that a text encoder's config asks for.
+    fn text_layers(&self, component: &str) -> Result<Option<usize>> {
+        if !component.starts_with("text_encoder") {
+            return Ok(None);
+        }
+        let text = self.text(&format!("{component}/config.json"))?;
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        Ok(config["num_hidden_layers"].as_u64().map(|layers| layers as usize))
+    }
+
+    /// The bytes of the file that holds a component's weights, to be read in order, and its path inside the model.
+    /// `None` when there is no such file or it does not open.
+    #[must_use]
+    pub fn open_weights(&self, component: &str) -> Option<(String, Box<dyn Read + Send>)> {
+        let open = |file: PathBuf| {
+            let name = file.file_name()?.to_str()?.to_string();
+            let bytes: Box<dyn Read + Send> = Box::new(File::open(file).ok()?);
+            Some((format!("{component}/{name}"), bytes))
+        };
+        match (self.part(component), &self.place) {
+            (Some(Part::Folder(folder)), _) => open(weight_file(folder)?),
+            (Some(Part::File(file)), _) | (None, Place::File(file)) => Some((file.file_name(), file.bytes()?)),
+            (None, Place::Folder(folder)) => open(weight_file(&folder.join(component))?),
+            (None, Place::BuiltIn) => WEIGHT_FILES.iter().find_map(|file| {
+                let path = format!("{component}/{file}");
+                let bytes: Box<dyn Read + Send> = Box::new(built_in_file(&path)?);
+                Some((path, bytes))
+            }),
+        }
+    }
+
+    /// Refuses a single file that lacks what no other option brings.
+    pub(super) fn check_complete(&self) -> Result<()> {
+        let Place::File(file) = &self.place else { return Ok(()) };
+        let family = file.check_model()?;
+        let mut needed = vec![("unet", "--unet"), ("vae", "--vae"), ("text_encoder", "--clip-l")];
+        if family == Family::Sdxl {
+            needed.push(("text_encoder_2", "--clip-g"));
+        }
+        needed.retain(|(component, _)| !file.has(component) && self.part(component).is_none());
+        if needed.is_empty() {
+            return Ok(());
+        }
+        let options: Vec<String> = needed.iter().map(|(_, option)| format!("{option} FILE")).collect();
+        Err(Error::model(
+            format!("`{}` is not a whole model: {}", file.label(), file.detected),
+            format!(
+                "give the rest with `{}`, or take it from another model: `--model MODEL --unet {}`",
+                options.join(" "),
+                file.label()
+            ),
+        ))
+    }
+
+    fn part_missing(&self, path: &str) -> Error {
+        Error::model(format!("the model has a part missing: `{}` is not there", self.label(path)), WHOLE)
+    }
+}
+
+/// The bytes of a small file, or `None` when it is not there.
+fn read_if_there(file: &Path) -> Result<Option<Cow<'static, [u8]>>> {
+    if !is_there(file) {
+        return Ok(None);
+    }
+    let bytes = read_small(file).map_err(|e| unreadable(file, &e))?;
+    weights::refuse_other_formats(&file.display().to_string(), &bytes)?;
+    Ok(Some(Cow::Owned(bytes)))
+}
+
+/// The file with a component's weights in its folder.
+pub(super) fn weight_file(folder: &Path) -> Option<PathBuf> {
+    WEIGHT_FILES.iter().map(|file| folder.join(file)).find(|file| is_there(file))
+}
+
+/// Whether the name is taken. A link whose target is gone counts: the model meant to have the file.
+fn is_there(file: &Path) -> bool {
+    !matches!(file.symlink_metadata(), Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+fn unreadable(file: &Path, e: &std::io::Error) -> Error {
+    let (what, hint) = match e.kind() {
+        ErrorKind::NotFound => ("it is a link to a file that is not there".into(), WHOLE),
+        ErrorKind::PermissionDenied => (e.to_string(), "make the model's files readable"),
+        _ => (e.to_string(), WHOLE),
+    };
+    Error::model(format!("cannot read `{}`: {what}", file.display()), hint)
+}
+
+fn built_in_file(path: &str) -> Option<&'static [u8]> {
+    built_in::FILES.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
+}
+
+/// What a component's weights are called in most models.
+fn usual_name(component: &str) -> &'static str {
+    if component.starts_with("text_encoder") {
+        "model.safetensors"
+    } else {
+        "diffusion_pytorch_model.safetensors"
+    }
+}

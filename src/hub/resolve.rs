@@ -1,0 +1,103 @@
+//! From what the user named to files.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::bare::Bare;
+use super::model_files::{weight_file, ModelFiles, Part, Place};
+use crate::request::{Parts, BUILT_IN_MODEL};
+use crate::{Error, Result};
+
+/// Finds the model a user named (the built-in model's name, a folder, a single file) and the parts that are to be taken from
+/// elsewhere.
+///
+/// # Errors
+/// [`Error::Model`] when there is no such model or part, when it is something else, or not whole; [`Error::Weights`] when a file is
+/// damaged.
+pub fn resolve(model: &str, parts: &Parts) -> Result<ModelFiles> {
+    let mut files = ModelFiles {
+        place: place(model)?,
+        parts: Vec::new(),
+        config: None,
+        prediction: parts.prediction,
+        averaged: parts.ema,
+    };
+    if let Some(folder) = &parts.config {
+        if !Path::new(folder).is_dir() {
+            return Err(Error::model(
+                format!("there is no folder `{folder}` to take configs from"),
+                "give a folder in diffusers' layout",
+            ));
+        }
+        files.config = Some(folder.into());
+    }
+    for (component, option, path) in parts.components() {
+        files.parts.push((component, part(component, option, Path::new(path))?));
+    }
+    files.check_complete()?;
+    Ok(files)
+}
+
+fn place(model: &str) -> Result<Place> {
+    if model == BUILT_IN_MODEL {
+        return Ok(Place::BuiltIn);
+    }
+    let path = Path::new(model);
+    if path.is_dir() {
+        return folder(path);
+    }
+    if path.is_file() {
+        let file = Bare::open(path)?;
+        file.check_model()?;
+        return Ok(Place::File(Arc::new(file)));
+    }
+    Err(Error::model(
+        format!("no such model: `{model}` is neither a folder nor a file nor a built-in model"),
+        format!(
+            "give the path of a diffusers folder or of a checkpoint, or leave `--model` out for the built-in `{BUILT_IN_MODEL}` model"
+        ),
+    ))
+}
+
+fn folder(path: &Path) -> Result<Place> {
+    if !path.join("model_index.json").is_file() {
+        let inside = if path.join("config.json").is_file() { "; it looks like one part of a model" } else { "" };
+        return Err(Error::model(
+            format!("`{}` is no model folder: it has no model_index.json{inside}", path.display()),
+            "a diffusers folder has model_index.json, unet/, vae/, text_encoder/, tokenizer/ and scheduler/",
+        ));
+    }
+    Ok(Place::Folder(path.into()))
+}
+
+/// The place of one component: its folder, a model's folder that has one, or a file that holds it.
+fn part(component: &'static str, option: &str, path: &Path) -> Result<Part> {
+    let shown = path.display();
+    if path.is_dir() {
+        let inside = path.join(component);
+        let folder = if path.join("model_index.json").is_file() { inside } else { path.to_path_buf() };
+        if weight_file(&folder).is_none() || !folder.join("config.json").is_file() {
+            return Err(Error::model(
+                format!(
+                    "`{shown}` holds no {component} for `{option}`: there is no config.json with weights beside it"
+                ),
+                format!("give a file of weights, or the folder `{component}` of a model in diffusers' layout"),
+            ));
+        }
+        return Ok(Part::Folder(folder));
+    }
+    let file = Bare::open(path)?;
+    if !file.has_as(component) {
+        return Err(Error::model(
+            format!("`{shown}` is nothing for `{option}`: it is {}", file.detected.title()),
+            format!("give a file that holds a {}", component.trim_end_matches("_2").replace('_', " ")),
+        ));
+    }
+    // A file of a diffusers folder: its config lies beside it.
+    match path.parent() {
+        Some(folder) if weight_file(folder).as_deref() == Some(path) && folder.join("config.json").is_file() => {
+            Ok(Part::Folder(folder.to_path_buf()))
+        }
+        _ => Ok(Part::File(Arc::new(file))),
+    }
+}

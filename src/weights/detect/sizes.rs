@@ -1,0 +1,106 @@
+//! What a `config.json` would say about a network, as far as its tensors show it. Names are those of diffusers.
+
+use serde_json::{json, Map, Value};
+
+use super::Component;
+use crate::nn::ParamSource;
+
+/// Fields of a component's config, by the shapes of its tensors. Head counts, groups of norms and the like are not among them: no
+/// tensor shows those.
+#[must_use]
+pub fn of(component: Component, tensors: &dyn ParamSource) -> Map<String, Value> {
+    let sizes = Sizes(tensors);
+    let fields = match component {
+        Component::Unet => sizes.unet(),
+        Component::Vae => sizes.vae(),
+        Component::ClipL | Component::ClipH | Component::ClipG => sizes.clip(component),
+        Component::Transformer | Component::T5 => None,
+    };
+    match fields {
+        Some(Value::Object(fields)) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        _ => Map::new(),
+    }
+}
+
+/// More of a row has no network.
+const MOST: usize = 1000;
+
+struct Sizes<'a>(&'a dyn ParamSource);
+
+impl Sizes<'_> {
+    fn dim(&self, name: &str, axis: usize) -> Option<usize> {
+        self.0.info(name)?.0.dims().get(axis).copied()
+    }
+
+    /// How many of a row there are: names with 0, 1, ... in place of `{}`.
+    fn count(&self, pattern: &str) -> usize {
+        let has = |i: &usize| self.0.info(&pattern.replace("{}", &i.to_string())).is_some();
+        (0..MOST).take_while(has).count()
+    }
+
+    fn unet(&self) -> Option<Value> {
+        let levels = self.count("down_blocks.{}.resnets.0.conv1.weight");
+        let channels: Vec<usize> =
+            (0..levels).filter_map(|i| self.dim(&format!("down_blocks.{i}.resnets.0.conv1.weight"), 0)).collect();
+        let block = |i| format!("down_blocks.{i}.attentions.0.transformer_blocks");
+        let depths: Vec<usize> = (0..levels).map(|i| self.count(&format!("{}.{{}}.norm1.weight", block(i)))).collect();
+        let attends = depths.iter().position(|depth| *depth > 0)?;
+        let first = format!("{}.0.attn2.to_k.weight", block(attends));
+        let kinds = |with: &str, without: &str, reverse: bool| {
+            let kind = |depth: &usize| if *depth > 0 { with.to_string() } else { without.to_string() };
+            let kinds: Vec<String> = depths.iter().map(kind).collect();
+            if reverse {
+                kinds.into_iter().rev().collect()
+            } else {
+                kinds
+            }
+        };
+        let projection = self.0.info(&format!("down_blocks.{attends}.attentions.0.proj_in.weight"))?.0;
+        Some(json!({
+            "in_channels": self.dim("conv_in.weight", 1),
+            "out_channels": self.dim("conv_out.weight", 0),
+            "block_out_channels": channels,
+            "layers_per_block": self.count("down_blocks.0.resnets.{}.conv1.weight"),
+            "down_block_types": kinds("CrossAttnDownBlock2D", "DownBlock2D", false),
+            "up_block_types": kinds("CrossAttnUpBlock2D", "UpBlock2D", true),
+            "cross_attention_dim": self.dim(&first, 1),
+            "transformer_layers_per_block": depths.iter().map(|depth| (*depth).max(1)).collect::<Vec<_>>(),
+            "use_linear_projection": projection.rank() == 2,
+            "projection_class_embeddings_input_dim": self.dim("add_embedding.linear_1.weight", 1),
+            "time_cond_proj_dim": self.dim("time_embedding.cond_proj.weight", 1),
+        }))
+    }
+
+    fn vae(&self) -> Option<Value> {
+        let levels = self.count("decoder.up_blocks.{}.resnets.0.conv1.weight");
+        // The decoder's blocks are those of the encoder in reverse, and some files hold the decoder alone.
+        let channels: Vec<usize> = (0..levels)
+            .rev()
+            .filter_map(|i| self.dim(&format!("decoder.up_blocks.{i}.resnets.0.conv1.weight"), 0))
+            .collect();
+        let layers = self.count("decoder.up_blocks.0.resnets.{}.conv1.weight").checked_sub(1)?;
+        Some(json!({
+            "block_out_channels": channels,
+            "layers_per_block": layers,
+            "down_block_types": vec!["DownEncoderBlock2D"; levels],
+            "up_block_types": vec!["UpDecoderBlock2D"; levels],
+            "latent_channels": self.dim("decoder.conv_in.weight", 1),
+            "use_quant_conv": self.0.info("quant_conv.weight").is_some(),
+            "use_post_quant_conv": self.0.info("post_quant_conv.weight").is_some(),
+        }))
+    }
+
+    fn clip(&self, component: Component) -> Option<Value> {
+        // SD 2.x is trained on the state before the last layer: files hold that layer, and the model has none.
+        let most = if component == Component::ClipH { 23 } else { usize::MAX };
+        let layers = self.count("text_model.encoder.layers.{}.layer_norm1.weight").min(most);
+        Some(json!({
+            "vocab_size": self.dim("text_model.embeddings.token_embedding.weight", 0),
+            "max_position_embeddings": self.dim("text_model.embeddings.position_embedding.weight", 0),
+            "hidden_size": self.dim("text_model.final_layer_norm.weight", 0)?,
+            "intermediate_size": self.dim("text_model.encoder.layers.0.mlp.fc1.weight", 0),
+            "num_hidden_layers": layers,
+            "projection_dim": self.dim("text_projection.weight", 0),
+        }))
+    }
+}

@@ -1,0 +1,112 @@
+//! [`Renamed`]: a file's tensors under other names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use candle_core::{DType, Shape, Tensor};
+
+use super::{Piece, Target};
+use crate::nn::ParamSource;
+use crate::weights::WeightsError;
+
+/// A view on a source: tensors under other names, cut, transposed or flattened when they are read.
+pub struct Renamed {
+    source: Arc<dyn ParamSource>,
+    places: HashMap<String, (String, Piece)>,
+}
+
+impl Renamed {
+    /// The tensors whose names begin with `prefix`, under the names that `rename` has for the rest. What it has no name for is not
+    /// part of the view. Of two stored tensors for one name, the one that sorts first is taken.
+    pub fn new(source: Arc<dyn ParamSource>, prefix: &str, rename: impl Fn(&str) -> Vec<Target>) -> Self {
+        Self::from_names(source, |stored| stored.strip_prefix(prefix).map(&rename).unwrap_or_default())
+    }
+
+    /// As [`Self::new`], by whole names.
+    pub fn from_names(source: Arc<dyn ParamSource>, rename: impl Fn(&str) -> Vec<Target>) -> Self {
+        let mut names = source.names();
+        names.sort_unstable();
+        let mut places = HashMap::with_capacity(names.len());
+        for stored in names {
+            for Target { name, piece } in rename(&stored) {
+                places.entry(name).or_insert_with(|| (stored.clone(), piece));
+            }
+        }
+        Renamed { source, places }
+    }
+
+    /// Leaves out the tensors whose names, those of the view, `keep` refuses.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.places.retain(|name, _| keep(name));
+    }
+
+    /// What the tensor `name` of the view is called in the file.
+    #[must_use]
+    pub fn stored_name(&self, name: &str) -> Option<&str> {
+        self.places.get(name).map(|(stored, _)| stored.as_str())
+    }
+
+    /// All tensors: their names, those in the file, and what of it they are.
+    pub fn stored(&self) -> impl Iterator<Item = (&str, &str, Piece)> {
+        self.places.iter().map(|(name, (stored, piece))| (name.as_str(), stored.as_str(), *piece))
+    }
+
+    fn bad(&self, name: &str, reason: impl ToString) -> WeightsError {
+        WeightsError::BadTensor { file: self.label(), tensor: name.into(), reason: reason.to_string() }
+    }
+}
+
+impl Piece {
+    /// The shape of the piece; nothing when the stored tensor has no such piece.
+    fn shape(self, dims: &[usize]) -> Option<Vec<usize>> {
+        match (self, dims) {
+            (Piece::Whole, dims) => Some(dims.to_vec()),
+            (Piece::Third(_), [rows, rest @ ..]) if rows.is_multiple_of(3) => Some([&[rows / 3], rest].concat()),
+            (Piece::Transposed, [rows, columns]) => Some(vec![*columns, *rows]),
+            (Piece::Matrix, [rows, columns, rest @ ..]) if rest.iter().all(|side| *side == 1) => {
+                Some(vec![*rows, *columns])
+            }
+            _ => None,
+        }
+    }
+
+    fn of(self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        let Some(shape) = self.shape(tensor.dims()) else {
+            candle_core::bail!("its shape {:?} cannot be split up", tensor.dims())
+        };
+        match self {
+            Piece::Whole => Ok(tensor.clone()),
+            // Copied, so that the piece does not keep the other two in memory.
+            Piece::Third(index) => tensor.narrow(0, index * shape[0], shape[0])?.force_contiguous(),
+            Piece::Transposed => tensor.t()?.contiguous(),
+            Piece::Matrix => tensor.reshape(shape),
+        }
+    }
+}
+
+impl ParamSource for Renamed {
+    fn label(&self) -> String {
+        self.source.label()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.places.keys().cloned().collect()
+    }
+
+    fn info(&self, name: &str) -> Option<(Shape, DType)> {
+        let (stored, piece) = self.places.get(name)?;
+        let (shape, dtype) = self.source.info(stored)?;
+        // What cannot be cut shows its own shape, which no model expects: it is reported with all that does not fit.
+        let dims = piece.shape(shape.dims()).unwrap_or_else(|| shape.dims().to_vec());
+        Some((Shape::from(dims), dtype))
+    }
+
+    fn stored_type(&self, name: &str) -> Option<String> {
+        self.source.stored_type(&self.places.get(name)?.0)
+    }
+
+    fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
+        let (stored, piece) = self.places.get(name).ok_or_else(|| self.bad(name, "it is not there"))?;
+        piece.of(&self.source.read(stored)?).map_err(|e| self.bad(stored, e))
+    }
+}

@@ -1,0 +1,18 @@
+//! Files of weights for tests.
+
+// Shared with the tests of the whole command.
+#[path = "../../tests/it/single_file.rs"]
+mod single_file;
+
+use std::sync::Arc;
+
+pub use single_file::{checkpoint, file, fixtures, zeros, Stored};
+
+use super::{Container, Safetensors, WeightFile};
+
+/// An opened safetensors file of these tensors, with words beside them.
+pub fn of_tensors(tensors: &[Stored], metadata: &[(&str, &str)]) -> WeightFile {
+    let source = Safetensors::from_static("test.safetensors", file(tensors, metadata).leak()).unwrap();
+    let metadata = source.metadata().clone();
+    WeightFile { source: Arc::new(source), container: Container::Safetensors, metadata }
+}

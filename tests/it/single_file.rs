@@ -1,0 +1,113 @@
+//! Checkpoint files of the tiny models, put together from their folders. `fixtures/single/*.tsv` lists the tensors of the real
+//! files by name, type, shape and the hash of their bytes; the bytes lie in the folders, under other names.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// A tensor of a safetensors file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    pub name: String,
+    pub dtype: String,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
+}
+
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The tensors of the checkpoint of a tiny model: `sd15`, `sd21`, `sdxl`.
+pub fn checkpoint(model: &str) -> Vec<Stored> {
+    let mut known = HashMap::new();
+    for folder in fs::read_dir(fixtures().join("models").join(model)).unwrap() {
+        for file in ["model.safetensors", "diffusion_pytorch_model.safetensors"] {
+            let file = folder.as_ref().unwrap().path().join(file);
+            let tensors = if file.is_file() { read(&file) } else { Vec::new() };
+            known.extend(tensors.into_iter().map(|tensor| (hash(&tensor.bytes), tensor)));
+        }
+    }
+    let list = fs::read_to_string(fixtures().join(format!("single/{model}.tsv"))).unwrap();
+    let tensor = |line: &str| {
+        let [name, dtype, shape, content] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let shape: Vec<usize> = shape.split(',').filter(|side| !side.is_empty()).map(|s| s.parse().unwrap()).collect();
+        let bytes = match content {
+            // What the model does not need.
+            "0" => vec![0; shape.iter().product::<usize>() * width(dtype)],
+            content => content.split('+').flat_map(|part| content_of(part, &known)).collect(),
+        };
+        Stored { name: name.into(), dtype: dtype.into(), shape, bytes }
+    };
+    list.lines().map(tensor).collect()
+}
+
+/// The bytes with a hash; `T` in front asks for the transpose of the matrix that has it.
+fn content_of(hash: &str, known: &HashMap<String, Stored>) -> Vec<u8> {
+    let Some(hash) = hash.strip_prefix('T') else { return known[hash].bytes.clone() };
+    let tensor = &known[hash];
+    let (rows, columns, width) = (tensor.shape[0], tensor.shape[1], width(&tensor.dtype));
+    let at = |row, column| &tensor.bytes[(row * columns + column) * width..][..width];
+    (0..columns).flat_map(|column| (0..rows).flat_map(move |row| at(row, column).to_vec())).collect()
+}
+
+fn width(dtype: &str) -> usize {
+    match dtype {
+        "F16" => 2,
+        "F32" => 4,
+        "I64" => 8,
+        other => panic!("{other}"),
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    format!("{:08x}", u32::from_be_bytes(*digest.first_chunk().unwrap()))
+}
+
+/// The tensors of a safetensors file.
+pub fn read(file: &Path) -> Vec<Stored> {
+    let bytes = fs::read(file).unwrap();
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header).unwrap();
+    let number = |value: &serde_json::Value| value.as_u64().unwrap() as usize;
+    let tensor = |(name, entry): (String, serde_json::Value)| {
+        let place = entry["data_offsets"].as_array().unwrap();
+        Stored {
+            name,
+            dtype: entry["dtype"].as_str().unwrap().into(),
+            shape: entry["shape"].as_array().unwrap().iter().map(number).collect(),
+            bytes: data[number(&place[0])..number(&place[1])].to_vec(),
+        }
+    };
+    header.into_iter().filter(|(name, _)| name != "__metadata__").map(tensor).collect()
+}
+
+/// A safetensors file of these tensors, with words beside them.
+pub fn file(tensors: &[Stored], metadata: &[(&str, &str)]) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    let words: serde_json::Map<String, serde_json::Value> =
+        metadata.iter().map(|(key, word)| ((*key).to_string(), (*word).into())).collect();
+    header.insert("__metadata__".into(), words.into());
+    let mut at = 0;
+    for tensor in tensors {
+        let end = at + tensor.bytes.len();
+        let entry = serde_json::json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [at, end] });
+        header.insert(tensor.name.clone(), entry);
+        at = end;
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    tensors.iter().for_each(|tensor| bytes.extend(&tensor.bytes));
+    bytes
+}
+
+/// A tensor of zeros.
+pub fn zeros(name: &str, shape: &[usize]) -> Stored {
+    let bytes = vec![0; 2 * shape.iter().product::<usize>()];
+    Stored { name: name.into(), dtype: "F16".into(), shape: shape.into(), bytes }
+}

@@ -7,7 +7,7 @@
 use divan::counter::ItemsCount;
 use divan::{black_box, Bencher};
 use sdgen::kernels::attention::{attention, Shape};
-use sdgen::kernels::conv::{conv2d, Finish, Pictures, Window};
+use sdgen::kernels::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
 use sdgen::kernels::elementwise::{geglu, Function};
 use sdgen::kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Rounding, Side, Target, Values};
 use sdgen::kernels::norm::{normalise, Norm};
@@ -38,19 +38,31 @@ fn tile(bencher: Bencher, rounding: Rounding) {
     });
 }
 
-/// Channels, side and outputs of 3x3 convolutions, two pictures.
-#[divan::bench(args = ROUNDINGS, consts = [0, 1, 2, 3])]
-fn conv_3x3<const LEVEL: usize>(bencher: Bencher, rounding: Rounding) {
-    let (channels, side) = [(320, 64), (640, 32), (1280, 16), (1280, 8)][LEVEL];
-    let pictures = Pictures { batch: 2, channels, height: side, width: side, enlarged: None };
+/// Channels and side of 3x3 convolutions, pictures: four levels of the UNet and two of the decoder.
+const LEVELS: [(usize, usize, usize); 6] =
+    [(320, 64, 2), (640, 32, 2), (1280, 16, 2), (1280, 8, 2), (512, 64, 1), (128, 256, 1)];
+
+fn conv_3x3(bencher: Bencher, (channels, side, batch): (usize, usize, usize), rounding: Rounding, method: Method) {
+    let pictures = Pictures { batch, channels, height: side, width: side, enlarged: None };
     let window = Window { kernel: 3, stride: 1, before: 1, after: 1 };
     let (x, weights, bias) = (values(pictures.len()), values(channels * channels * 9), values(channels));
-    let weights = Packed::weights(kernel(rounding), Side::Rows, Values::F32(&weights), [channels, channels, 9]);
+    let filters = Filters::new(kernel(rounding), method, Values::F32(&weights), [channels, channels], window);
     let finish = Finish { bias: &bias, shift: None, function: None, residual: None };
     let mut out = vec![0.0; x.len()];
     bencher
         .counter(ItemsCount::new(x.len() * channels * 9))
-        .bench_local(|| conv2d(black_box(&x), &pictures, &window, &weights, &finish, &mut out));
+        .bench_local(|| conv2d(black_box(&x), &pictures, &filters, &finish, &mut out));
+}
+
+#[divan::bench(args = LEVELS, consts = [false, true])]
+fn conv_3x3_direct<const BF16: bool>(bencher: Bencher, level: (usize, usize, usize)) {
+    conv_3x3(bencher, level, ROUNDINGS[usize::from(BF16)], Method::Direct);
+}
+
+/// Counted as the direct way would: what it saves shows as a higher rate.
+#[divan::bench(args = LEVELS)]
+fn conv_3x3_winograd(bencher: Bencher, level: (usize, usize, usize)) {
+    conv_3x3(bencher, level, Rounding::None, Method::Winograd);
 }
 
 /// Rows, inputs and outputs: projections, the feed-forward part, the prompt's keys.

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod norm;
 mod output;
 pub mod peak;
+mod simd;
 pub mod transpose;
 
 pub use isa::{Isa, IsaError};

@@ -6,8 +6,7 @@ use super::cpu::{self, floats};
 use super::profile::{timed, LayerKind};
 use super::weight::Weight;
 use super::Params;
-use crate::kernels::conv::{conv2d, Finish, Pictures, Window};
-use crate::kernels::gemm::{Packed, Side};
+use crate::kernels::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
 
 /// Size of the kernel and how it moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +32,12 @@ impl Conv2dConfig {
     pub const fn same(kernel: usize) -> Self {
         Conv2dConfig { kernel, stride: 1, before: (kernel - 1) / 2, after: (kernel - 1) / 2 }
     }
+
+    /// The same to the kernels.
+    fn window(self) -> Window {
+        let Conv2dConfig { kernel, stride, before, after } = self;
+        Window { kernel, stride, before, after }
+    }
 }
 
 /// What is done to the picture before a convolution and to its result.
@@ -49,7 +54,7 @@ pub struct ConvExtras<'a> {
 /// A convolution with a bias.
 #[derive(Debug, Clone)]
 pub struct Conv2d {
-    weight: Weight,
+    weight: Weight<Filters>,
     bias: Tensor,
     config: Conv2dConfig,
     inputs: usize,
@@ -62,8 +67,11 @@ impl Conv2d {
     /// # Errors
     /// When the tensor library fails.
     pub fn new(inputs: usize, outputs: usize, config: Conv2dConfig, params: &Params) -> Result<Self> {
-        let (side, taps) = (config.kernel, config.kernel * config.kernel);
-        let weight = Weight::new((outputs, inputs, side, side), Side::Rows, [outputs, inputs, taps], params)?;
+        let (side, window) = (config.kernel, config.window());
+        let weight = Weight::new((outputs, inputs, side, side), params, |kernel, values| {
+            let method = Method::fastest(&kernel, [outputs, inputs], &window);
+            Filters::new(kernel, method, values, [outputs, inputs], window)
+        })?;
         Ok(Conv2d { weight, bias: params.get(outputs, "bias")?, config, inputs, outputs })
     }
 
@@ -84,24 +92,23 @@ impl Conv2d {
         if channels != self.inputs {
             candle_core::bail!("a convolution of {} channels was given {:?}", self.inputs, x.dims());
         }
-        let Conv2dConfig { kernel, stride, before, after } = self.config;
-        let window = Window { kernel, stride, before, after };
+        let side = self.config.kernel;
         let pictures = Pictures { batch, channels, height, width, enlarged: extras.enlarge };
-        let Some((out_height, out_width)) = window.outputs(&pictures) else {
-            candle_core::bail!("a picture of {height}x{width} is smaller than the kernel of {kernel}");
+        let Some((out_height, out_width)) = self.config.window().outputs(&pictures) else {
+            candle_core::bail!("a picture of {height}x{width} is smaller than the kernel of {side}");
         };
         let shape = (batch, self.outputs, out_height, out_width);
         if let Some(residual) = extras.residual.filter(|residual| residual.dims4().ok() != Some(shape)) {
             candle_core::bail!("a convolution gives {shape:?}, which {:?} cannot be added to", residual.dims());
         }
-        let kind = match kernel {
+        let kind = match side {
             3 => LayerKind::Conv3x3,
             1 => LayerKind::Conv1x1,
             _ => LayerKind::ConvOther,
         };
-        let flops = 2 * (batch * self.outputs * out_height * out_width) * (channels * kernel * kernel);
+        let flops = 2 * (batch * self.outputs * out_height * out_width) * (channels * side * side);
         timed(kind, flops, || match &self.weight {
-            Weight::Packed(packed) => self.on_cpu(x, packed, extras, (&pictures, &window), shape),
+            Weight::Packed(filters) => self.on_cpu(x, filters, extras, &pictures, shape),
             Weight::Tensor(weight) => self.on_device(x, weight, extras),
         })
     }
@@ -109,9 +116,9 @@ impl Conv2d {
     fn on_cpu(
         &self,
         x: &Tensor,
-        weight: &Packed,
+        filters: &Filters,
         extras: &ConvExtras,
-        (pictures, window): (&Pictures, &Window),
+        pictures: &Pictures,
         shape: (usize, usize, usize, usize),
     ) -> Result<Tensor> {
         let shift = extras.shift.map(|shift| shift.broadcast_as((shape.0, shape.1))?.contiguous()).transpose()?;
@@ -121,7 +128,7 @@ impl Conv2d {
         let residual = residual.as_ref().map(floats).transpose()?;
         let finish = Finish { bias: &bias, shift: shift.as_deref(), function: None, residual: residual.as_deref() };
         cpu::filled(shape, |y| {
-            conv2d(&x, pictures, window, weight, &finish, y);
+            conv2d(&x, pictures, filters, &finish, y);
             Ok(())
         })
     }

@@ -6,16 +6,21 @@ use super::cpu::{self, floats};
 use super::profile::{timed, LayerKind};
 use super::weight::Weight;
 use super::{Params, Precision};
-use crate::kernels::gemm::{linear, Bias, Epilogue, Packed, Side, Target};
+use crate::kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Side, Target, Values};
 
 /// `y = x W^T + b` over the last dimension.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    weight: Weight,
+    weight: Weight<Packed>,
     bias: Option<Tensor>,
     inputs: usize,
     outputs: usize,
     precision: Precision,
+}
+
+/// Packs weights as columns of the product.
+fn columns(outputs: usize, inputs: usize) -> impl Fn(Kernel, Values) -> Packed {
+    move |kernel, values| Packed::weights(kernel, Side::Columns, values, [outputs, inputs, 1])
 }
 
 impl Linear {
@@ -33,7 +38,7 @@ impl Linear {
     /// # Errors
     /// When the tensor library fails.
     pub fn without_bias(inputs: usize, outputs: usize, params: &Params) -> Result<Self> {
-        let weight = Weight::new((outputs, inputs), Side::Columns, [outputs, inputs, 1], params)?;
+        let weight = Weight::new((outputs, inputs), params, columns(outputs, inputs))?;
         Ok(Linear { weight, bias: None, inputs, outputs, precision: params.precision() })
     }
 
@@ -42,7 +47,7 @@ impl Linear {
     /// # Errors
     /// When the tensor library fails.
     pub fn from_pointwise_conv(inputs: usize, outputs: usize, params: &Params) -> Result<Self> {
-        let weight = match Weight::new((outputs, inputs, 1, 1), Side::Columns, [outputs, inputs, 1], params)? {
+        let weight = match Weight::new((outputs, inputs, 1, 1), params, columns(outputs, inputs))? {
             Weight::Tensor(tensor) => Weight::Tensor(tensor.reshape((outputs, inputs))?),
             packed @ Weight::Packed(_) => packed,
         };

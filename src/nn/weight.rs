@@ -5,41 +5,38 @@ use std::sync::Arc;
 use candle_core::{Result, Shape, Tensor};
 
 use super::{cpu, Params};
-use crate::kernels::gemm::{Packed, Side};
+use crate::kernels::gemm::{Kernel, Values};
 
 /// Weights in the form that their device multiplies with.
 #[derive(Clone)]
-pub(super) enum Weight {
+pub(super) enum Weight<P> {
     /// On the CPU: packed once, for all products.
-    Packed(Arc<Packed>),
+    Packed(Arc<P>),
     /// On another device: the tensor as it was stored, in the type of activations.
     Tensor(Tensor),
 }
 
-impl std::fmt::Debug for Weight {
+impl<P> std::fmt::Debug for Weight<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Weight::Packed(packed) => write!(f, "Packed({} lines, {} bytes)", packed.lines(), packed.bytes()),
+            Weight::Packed(_) => f.write_str("Packed"),
             Weight::Tensor(tensor) => tensor.fmt(f),
         }
     }
 }
 
-impl Weight {
-    /// The tensor `weight` of `shape`, which are `lines` of `channels` with `taps` values each.
+impl<P> Weight<P> {
+    /// The tensor `weight` of `shape`, on the CPU as `pack` makes it.
     pub(super) fn new(
         shape: impl Into<Shape>,
-        side: Side,
-        [lines, channels, taps]: [usize; 3],
         params: &Params,
+        pack: impl FnOnce(Kernel, Values) -> P,
     ) -> Result<Self> {
         if !params.device().is_cpu() {
             return Ok(Weight::Tensor(params.get(shape, "weight")?));
         }
         let kernel = params.precision().kernel()?;
         let stored = params.get_stored(shape, "weight")?;
-        let packed =
-            cpu::with_stored(&stored, |values| Packed::weights(kernel, side, values, [lines, channels, taps]))?;
-        Ok(Weight::Packed(Arc::new(packed)))
+        Ok(Weight::Packed(Arc::new(cpu::with_stored(&stored, |values| pack(kernel, values))?)))
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Panels {
     grain: usize,
     /// Depth in units.
     pub units: usize,
+    /// Units of a block along the depth.
+    block: usize,
 }
 
 impl Panels {
@@ -42,7 +44,7 @@ impl Panels {
             Side::Rows => (kernel.rows(), kernel.rows()),
             Side::Columns => (kernel.width(), kernel.lanes()),
         };
-        Panels { side, lines, height, grain, units }
+        Panels { side, lines, height, grain, units, block: BLOCK }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -70,12 +72,12 @@ impl Panels {
     }
 
     pub(super) fn blocks(&self) -> usize {
-        self.units.div_ceil(BLOCK)
+        self.units.div_ceil(self.block)
     }
 
     /// The units of block `index`.
     pub(super) fn block(&self, index: usize) -> Range<usize> {
-        index * BLOCK..((index + 1) * BLOCK).min(self.units)
+        index * self.block..((index + 1) * self.block).min(self.units)
     }
 
     /// The parts of an operand packed as a whole: for each panel its blocks.
@@ -94,7 +96,7 @@ impl Panels {
     /// Where the panels of a block lie in an operand packed as a whole.
     fn place(&self, block: usize, panels: &Range<usize>) -> Range<usize> {
         let units = self.block(block).len();
-        let start = block * BLOCK * self.padded() + panels.start * self.height * units;
+        let start = block * self.block * self.padded() + panels.start * self.height * units;
         start..start + self.heights(panels) * units
     }
 }
@@ -159,12 +161,14 @@ impl Values<'_> {
     }
 }
 
-/// The lines of a matrix of weights along the depth as the product sees it: tap by tap, the channels of a tap side by side.
+/// The lines of a matrix of weights along the depth as the product sees it: group by group of channels, in a group tap by tap, the
+/// channels of a tap side by side.
 struct Lines<'a> {
     kernel: Kernel,
     values: Values<'a>,
     channels: usize,
     taps: usize,
+    group: usize,
 }
 
 /// What is needed to pack a panel.
@@ -179,15 +183,21 @@ struct Scratch {
 impl Lines<'_> {
     /// The units of a line, to `scratch.line`.
     fn read(&self, line: usize, scratch: &mut Scratch) {
-        let (size, units) = (self.channels * self.taps, self.kernel.units(self.channels));
+        let size = self.channels * self.taps;
         scratch.stored.resize(size, 0.0);
-        scratch.tap.resize(self.channels, 0.0);
-        scratch.line.resize(units * self.taps, 0);
+        scratch.line.resize(self.kernel.units(self.channels) * self.taps, 0);
         self.values.read(line * size..(line + 1) * size, &mut scratch.stored);
-        for (tap, out) in scratch.line.chunks_exact_mut(units.max(1)).enumerate() {
-            let stored = scratch.stored[tap..].iter().step_by(self.taps);
-            scratch.tap.iter_mut().zip(stored).for_each(|(to, x)| *to = *x);
-            self.kernel.encode(&scratch.tap, out);
+        let mut rest = scratch.line.as_mut_slice();
+        for group in scratch.stored.chunks((self.group * self.taps).max(1)) {
+            let channels = group.len() / self.taps;
+            scratch.tap.resize(channels, 0.0);
+            for tap in 0..self.taps {
+                let (out, behind) = rest.split_at_mut(self.kernel.units(channels));
+                rest = behind;
+                let stored = group[tap..].iter().step_by(self.taps);
+                scratch.tap.iter_mut().zip(stored).for_each(|(to, x)| *to = *x);
+                self.kernel.encode(&scratch.tap, out);
+            }
         }
     }
 
@@ -228,7 +238,23 @@ impl Packed {
     pub fn weights(kernel: Kernel, side: Side, values: Values, [lines, channels, taps]: [usize; 3]) -> Self {
         assert_eq!(values.len(), lines * channels * taps);
         let panels = Panels::new(&kernel, side, lines, taps * kernel.units(channels));
-        let source = Lines { kernel, values, channels, taps };
+        Self::pack(&Lines { kernel, values, channels, taps, group: channels }, panels)
+    }
+
+    /// As [`Packed::weights`] for rows whose blocks are all taps of `group` channels: a row of a block is [taps, group].
+    pub(in crate::kernels) fn groups(
+        kernel: Kernel,
+        values: Values,
+        [lines, channels, taps]: [usize; 3],
+        group: usize,
+    ) -> Self {
+        assert!(values.len() == lines * channels * taps && !kernel.pairs());
+        let panels = Panels { block: group * taps, ..Panels::new(&kernel, Side::Rows, lines, taps * channels) };
+        Self::pack(&Lines { kernel, values, channels, taps, group }, panels)
+    }
+
+    fn pack(source: &Lines, panels: Panels) -> Self {
+        let (kernel, values) = (source.kernel, source.values);
         let (size, kept) = (panels.padded() * panels.units, values.kept(&kernel));
         let (mut units, mut halves) = (Vec::new(), Vec::new());
         if kept == Kept::Units {
@@ -264,7 +290,12 @@ impl Packed {
     }
 
     /// Some panels of a block; `scratch` holds them if they have to be widened.
-    pub(super) fn block<'a>(&'a self, block: usize, panels: &Range<usize>, scratch: &'a mut Vec<u32>) -> &'a [u32] {
+    pub(in crate::kernels) fn block<'a>(
+        &'a self,
+        block: usize,
+        panels: &Range<usize>,
+        scratch: &'a mut Vec<u32>,
+    ) -> &'a [u32] {
         let place = self.panels.place(block, panels);
         if self.kept == Kept::Units {
             return &self.units[place];

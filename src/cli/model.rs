@@ -14,8 +14,8 @@ pub struct ModelArgs {
     ///
     /// A folder holds `model_index.json` and the folders `unet`, `vae`, `text_encoder`, `tokenizer` and `scheduler`, as
     /// `save_pretrained` of diffusers writes it; size, sampler and prediction type come from its config files. A file is a
-    /// checkpoint in safetensors or PyTorch format (read without running it) of Stable Diffusion 1.x, 2.x or SDXL; what it is
-    /// comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128 pixels.
+    /// checkpoint in safetensors, GGUF or PyTorch format (read without running it) of Stable Diffusion 1.x, 2.x or SDXL; what it
+    /// is comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128 pixels.
     #[arg(short, long, value_name = "PATH")]
     pub model: Option<PathBuf>,
     /// Take the denoiser from here: a file, or a folder with config.json.

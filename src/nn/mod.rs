@@ -25,7 +25,7 @@ pub use conv::{Conv2d, Conv2dConfig, ConvExtras};
 pub use embedding::{timestep_embedding, Embedding};
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
-pub use params::{ParamSource, Params};
+pub use params::{ParamSource, Params, Survey};
 pub use precision::Precision;
 pub use resample::{Downsample2d, Upsample2d};
 pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};

@@ -28,6 +28,29 @@ pub trait ParamSource: Send + Sync {
     fn read(&self, name: &str) -> Result<Tensor, WeightsError>;
 }
 
+/// How the tensors of a source fit the model that its config describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// What a message calls the source.
+    pub file: String,
+    /// The tensors that the model wants: names and shapes, in the order in which it is built.
+    pub asked: Vec<(String, Vec<usize>)>,
+    /// Those that the source lacks.
+    pub missing: Vec<String>,
+    /// Those of another shape in the source.
+    pub misshapen: Vec<ShapeMismatch>,
+    /// Tensors of the source that the model does not want, less those known to be harmless.
+    pub surplus: Vec<String>,
+}
+
+impl Survey {
+    /// Whether the model can be built from the source.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        self.missing.is_empty() && self.misshapen.is_empty()
+    }
+}
+
 /// Tensors that files carry though no network computes with them: constants, and what only training needs.
 const HARMLESS_SURPLUS: [&str; 3] = ["position_ids", "logit_scale", "num_batches_tracked"];
 
@@ -49,12 +72,16 @@ struct Root {
     source: Arc<dyn ParamSource>,
     precision: Precision,
     device: Device,
+    /// Whether names and shapes alone are of interest.
+    survey: bool,
     ledger: Mutex<Ledger>,
 }
 
 #[derive(Default)]
 struct Ledger {
     taken: HashSet<String>,
+    /// Names and shapes in the order in which a survey asked for them.
+    asked: Vec<(String, Vec<usize>)>,
     missing: Vec<String>,
     misshapen: Vec<ShapeMismatch>,
     unreadable: Option<WeightsError>,
@@ -64,7 +91,16 @@ impl Params {
     /// The root of `source`, for a model that runs on `device` in `precision`.
     #[must_use]
     pub fn new(source: Arc<dyn ParamSource>, precision: Precision, device: &Device) -> Self {
-        let root = Root { source, precision, device: device.clone(), ledger: Mutex::default() };
+        let root = Root { source, precision, device: device.clone(), survey: false, ledger: Mutex::default() };
+        Params { root: Arc::new(root), prefix: String::new() }
+    }
+
+    /// The root of `source` for building a model only to learn which tensors it wants: nothing is read, and the model takes next to no
+    /// memory and cannot be used. [`Params::surveyed`] has the result.
+    #[must_use]
+    pub fn for_survey(source: Arc<dyn ParamSource>) -> Self {
+        let root =
+            Root { source, precision: Precision::F32, device: Device::Cpu, survey: true, ledger: Mutex::default() };
         Params { root: Arc::new(root), prefix: String::new() }
     }
 
@@ -90,12 +126,56 @@ impl Params {
     /// When the tensor library fails.
     pub fn get_stored(&self, shape: impl Into<Shape>, name: &str) -> candle_core::Result<Tensor> {
         let shape = shape.into();
+        if self.root.survey {
+            self.ask(&shape, &self.full_name(name));
+            return Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape);
+        }
         match self.read(&shape, &self.full_name(name)) {
             Some(tensor) => Ok(tensor),
             None if shape.elem_count() > LARGEST_STAND_IN => {
                 candle_core::bail!("{shape:?} is no size for a tensor that is not there")
             }
             None => Tensor::zeros(shape, DType::F32, &Device::Cpu),
+        }
+    }
+
+    /// Whether nothing is read: see [`Params::for_survey`].
+    #[must_use]
+    pub(super) fn is_survey(&self) -> bool {
+        self.root.survey
+    }
+
+    /// What a model that was built for a survey asked for, and how the source's tensors fit.
+    #[must_use]
+    pub fn surveyed(&self) -> Survey {
+        let mut ledger = self.ledger();
+        let mut surplus = self.root.source.names();
+        surplus.retain(|name| !ledger.taken.contains(name) && !is_harmless(name));
+        surplus.sort_unstable();
+        Survey {
+            file: self.root.source.label(),
+            asked: std::mem::take(&mut ledger.asked),
+            missing: std::mem::take(&mut ledger.missing),
+            misshapen: std::mem::take(&mut ledger.misshapen),
+            surplus,
+        }
+    }
+
+    fn ask(&self, shape: &Shape, name: &str) {
+        let found = self.root.source.info(name);
+        let mut ledger = self.ledger();
+        if !ledger.taken.insert(name.to_string()) {
+            return;
+        }
+        ledger.asked.push((name.to_string(), shape.dims().to_vec()));
+        match found {
+            Some((found, _)) if found == *shape => {}
+            Some((found, _)) => ledger.misshapen.push(ShapeMismatch {
+                name: name.to_string(),
+                found: found.into_dims(),
+                wanted: shape.dims().to_vec(),
+            }),
+            None => ledger.missing.push(name.to_string()),
         }
     }
 
@@ -208,6 +288,25 @@ mod tests {
         assert_eq!(tensor.dtype(), DType::F32);
         assert_eq!(tensor.sum_all().unwrap().to_scalar::<f32>().unwrap(), 6.0);
         assert_eq!(root.finish().unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_survey_reads_nothing_and_tells_all() {
+        let wave = |shape: &[usize]| Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
+        let tensors = [("a", wave(&[2])), ("b", wave(&[3])), ("z", wave(&[1])), ("logit_scale", wave(&[]))];
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
+        let root = Params::for_survey(Arc::new(Fake(tensors)));
+        // More than any memory holds.
+        let huge = 1 << 50;
+        assert_eq!(root.get(huge, "gone").unwrap().dims(), [huge]);
+        for (shape, name) in [(2, "a"), (2, "a"), (4, "b")] {
+            root.get(shape, name).unwrap();
+        }
+        let survey = root.surveyed();
+        assert_eq!(survey.asked, [("gone".into(), vec![huge]), ("a".into(), vec![2]), ("b".into(), vec![4])]);
+        assert_eq!((&survey.missing[..], &survey.surplus[..]), (&["gone".to_string()][..], &["z".to_string()][..]));
+        assert_eq!(survey.misshapen, [ShapeMismatch { name: "b".into(), found: vec![3], wanted: vec![4] }]);
+        assert!(!survey.fits());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod model;
 mod plan;
 mod provenance;
 mod sample;
+mod survey;
 
 pub use bench::{bench, Cpu, Measured, Stages, Times};
 pub use events::{Event, Events, Phase};
@@ -19,6 +20,7 @@ pub use family::{Defaults, Family};
 pub use machine::{ComputeOptions, DeviceChoice, Machine};
 pub use model::{Engine, Model};
 pub use plan::Plan;
+pub use survey::survey;
 
 use crate::Result;
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use candle_core::DType;
 use serde::Deserialize;
 
+use super::shape::elements;
 use super::{sniff, WeightsError};
 
 /// The longest header that the format allows.
@@ -99,7 +100,7 @@ fn check_entry(file: &str, name: &str, value: serde_json::Value, data_start: usi
         return Err(WeightsError::UnsupportedDtype { file: file.into(), tensor: name.into(), dtype: raw.dtype });
     };
     let (start, end) = raw.data_offsets;
-    let size = raw.shape.iter().try_fold(width, |size, side| size.checked_mul(*side));
+    let size = elements(&raw.shape).and_then(|count| count.checked_mul(width));
     let place = end.checked_sub(start);
     if size.is_none() || size != place {
         return Err(bad(format!("{} {:?} does not fill the bytes {start} to {end}", raw.dtype, raw.shape)));

@@ -1,11 +1,29 @@
 //! Files mapped into memory: the one place with `unsafe`.
 
 use std::fs::File;
+use std::ops::Deref;
 use std::path::Path;
 
 use memmap2::Mmap;
 
 use super::WeightsError;
+
+/// The bytes of a file, wherever they lie: mapped, or in memory.
+pub(super) struct Bytes(Box<dyn AsRef<[u8]> + Send + Sync>);
+
+impl<T: AsRef<[u8]> + Send + Sync + 'static> From<T> for Bytes {
+    fn from(bytes: T) -> Self {
+        Bytes(Box::new(bytes))
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
 
 /// Maps a file that has content.
 ///

@@ -1,14 +1,19 @@
-//! Containers of weights (safetensors, PyTorch checkpoints): opened, checked before anything in them is trusted, mapped into
+//! Containers of weights (safetensors, GGUF, PyTorch checkpoints): opened, checked before anything in them is trusted, mapped into
 //! memory.
 //! Models never see this module: they take their tensors from `nn::Params`, whose sources are implemented here.
 
 pub mod detect;
 mod error;
+mod gguf;
 mod header;
+#[cfg(test)]
+mod hostile;
 mod map;
 pub mod names;
 pub mod pickle;
 mod safetensors;
+mod scaled;
+mod shape;
 mod sharded;
 mod sniff;
 #[cfg(test)]
@@ -49,6 +54,8 @@ pub enum Container {
     Sharded,
     /// A pickle: `.ckpt`, `.pt`, `.bin`.
     Torch,
+    /// `.gguf`.
+    Gguf,
 }
 
 impl fmt::Display for Container {
@@ -57,6 +64,7 @@ impl fmt::Display for Container {
             Container::Safetensors => "safetensors",
             Container::Sharded => "safetensors, sharded",
             Container::Torch => "PyTorch checkpoint",
+            Container::Gguf => "GGUF",
         })
     }
 }
@@ -75,12 +83,17 @@ pub fn open(path: &Path) -> Result<Arc<dyn ParamSource>, WeightsError> {
     Ok(open_file(path)?.source)
 }
 
-/// Opens a file of weights: `*.safetensors`, the `*.safetensors.index.json` of a model in several files, or a PyTorch
-/// checkpoint, which is known by its first bytes.
+/// Opens a file of weights: `*.safetensors`, the `*.safetensors.index.json` of a model in several files, or a GGUF
+/// file or PyTorch checkpoint, which are known by their first bytes. Weights of eight bits are handed out with their scales applied.
 ///
 /// # Errors
 /// When the file is not there, or is not what its name says: every kind of damage has its own message and hint.
 pub fn open_file(path: &Path) -> Result<WeightFile, WeightsError> {
+    let file = open_container(path)?;
+    Ok(WeightFile { source: scaled::apply_scales(file.source)?, ..file })
+}
+
+fn open_container(path: &Path) -> Result<WeightFile, WeightsError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if name.ends_with(".index.json") {
         let source = Arc::new(Sharded::open(path)?);
@@ -89,11 +102,16 @@ pub fn open_file(path: &Path) -> Result<WeightFile, WeightsError> {
     let map = map::map(path)?;
     let label = path.display().to_string();
     if pickle::is_torch(&map) {
-        let file = pickle::TorchFile::new(label, map)?;
+        let file = pickle::TorchFile::new(label, map.into())?;
         let metadata = file.numbers().clone();
         return Ok(WeightFile { source: Arc::new(file), container: Container::Torch, metadata });
     }
-    let file = Safetensors::mapped(label, map)?;
+    if map.starts_with(gguf::MAGIC) {
+        let file = gguf::Gguf::new(label, map.into())?;
+        let metadata = file.metadata().clone();
+        return Ok(WeightFile { source: Arc::new(file), container: Container::Gguf, metadata });
+    }
+    let file = Safetensors::new(label, map.into())?;
     let metadata = file.metadata().clone();
     Ok(WeightFile { source: Arc::new(file), container: Container::Safetensors, metadata })
 }

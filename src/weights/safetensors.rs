@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Shape, Tensor};
 use half::f16;
 
 use super::header::{self, Header, Stored};
-use super::map::map;
+use super::map::{map, Bytes};
 use super::WeightsError;
 use crate::nn::ParamSource;
 
@@ -18,32 +18,13 @@ pub struct Safetensors {
     header: Header,
 }
 
-enum Bytes {
-    Mapped(memmap2::Mmap),
-    Static(&'static [u8]),
-}
-
-impl Bytes {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Bytes::Mapped(map) => map,
-            Bytes::Static(bytes) => bytes,
-        }
-    }
-}
-
 impl Safetensors {
     /// Maps the file at `path` and checks its header; tensors are read when they are asked for.
     ///
     /// # Errors
     /// When the file cannot be read or is no complete safetensors file.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        Self::mapped(path.display().to_string(), map(path)?)
-    }
-
-    /// A file that is mapped already.
-    pub(super) fn mapped(label: String, map: memmap2::Mmap) -> Result<Self, WeightsError> {
-        Self::new(label, Bytes::Mapped(map))
+        Self::new(path.display().to_string(), map(path)?.into())
     }
 
     /// Tensors in memory, for weights that are part of the binary; messages call them `label`.
@@ -51,11 +32,12 @@ impl Safetensors {
     /// # Errors
     /// When the bytes are no complete safetensors file.
     pub fn from_static(label: &str, bytes: &'static [u8]) -> Result<Self, WeightsError> {
-        Self::new(label.into(), Bytes::Static(bytes))
+        Self::new(label.into(), bytes.into())
     }
 
-    fn new(label: String, bytes: Bytes) -> Result<Self, WeightsError> {
-        let header = header::parse(&label, bytes.as_slice())?;
+    /// The file `label` with these bytes.
+    pub(super) fn new(label: String, bytes: Bytes) -> Result<Self, WeightsError> {
+        let header = header::parse(&label, &bytes)?;
         Ok(Safetensors { label, bytes, header })
     }
 
@@ -98,7 +80,7 @@ impl ParamSource for Safetensors {
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
         let entry = self.header.entries.get(name).ok_or_else(|| self.bad_tensor(name, "it is not there"))?;
-        let bytes = &self.bytes.as_slice()[entry.bytes.clone()];
+        let bytes = &self.bytes[entry.bytes.clone()];
         let tensor = match entry.stored {
             Stored::As(dtype) => Tensor::from_raw_buffer(bytes, dtype, &entry.shape, &Device::Cpu),
             Stored::F8E5M2 => {

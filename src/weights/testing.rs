@@ -1,12 +1,13 @@
 //! Files of weights for tests.
 
-// Shared with the tests of the whole command.
+// Shared with the tests of the whole command, which use more of it.
+#[allow(dead_code)]
 #[path = "../../tests/it/single_file.rs"]
 mod single_file;
 
 use std::sync::Arc;
 
-pub use single_file::{checkpoint, file, fixtures, zeros, Stored};
+pub use single_file::{checkpoint, ckpt, file, fixtures, zeros, Stored};
 
 use super::{Container, Safetensors, WeightFile};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sdgen::error::exit_code;
 
-use crate::single_file::{checkpoint, file, fixtures, zeros, Stored};
+use crate::single_file::{checkpoint, ckpt, file, fixtures, gguf, zeros, Stored};
 use crate::support::{pixels, Outcome, Sandbox, QUICK};
 
 fn folder(model: &str) -> PathBuf {
@@ -55,6 +55,50 @@ fn checkpoints_paint_what_their_folder_paints() {
         let png = fs::read(sandbox.path("file.png")).unwrap();
         let says = |text: &str| png.windows(text.len()).any(|window| window == text.as_bytes());
         assert!(says("Model: my model,") && !says(fixtures().to_str().unwrap()), "{model}");
+    }
+}
+
+#[test]
+fn every_container_holds_the_same_model() {
+    let tensors = checkpoint("sd15");
+    let unet = below("sd15", "model.diffusion_model.");
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("whole.gguf"), gguf(&tensors)).unwrap();
+    fs::write(sandbox.path("unet.gguf"), gguf(&unet)).unwrap();
+    fs::write(sandbox.path("whole.ckpt"), ckpt(&tensors, 7)).unwrap();
+    let config = folder("sd15");
+    let config = config.to_str().unwrap();
+    for file in ["whole.gguf", "whole.ckpt"] {
+        same_picture(&sandbox, "sd15", &["--model", file, "--config", config])
+            .says(&[&format!("{file}: SD 1.x, f16, with VAE and text encoder")]);
+    }
+    same_picture(&sandbox, "sd15", &["--model", config, "--unet", "unet.gguf"]).says(&["unet.gguf: SD 1.x, f16"]);
+}
+
+#[test]
+fn damaged_files_are_refused_by_what_is_wrong_with_them() {
+    let whole = file(&checkpoint("sd15"), &[]);
+    let mut header = whole.clone();
+    header[..8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    let harmful = fs::read(fixtures().join("pickle/harmful.pt")).unwrap();
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4265146304\n".to_vec();
+    let cut = gguf(&checkpoint("sd15"));
+    let cut = cut[..cut.len() - 100].to_vec();
+    let have_and_need = format!("{} of {} bytes", whole.len() - 100, whole.len());
+    let cases: [(Vec<u8>, &[&str]); 6] = [
+        (pointer, &["LFS", "4265146304 bytes"]),
+        (b"<!DOCTYPE html><html>".into(), &["web page"]),
+        (whole[..whole.len() - 100].into(), &["incomplete", &have_and_need]),
+        (header, &["1099511627776", &format!("the whole file has {}", whole.len())]),
+        (harmful, &["harmful.run_me"]),
+        (cut, &["incomplete"]),
+    ];
+    for (bytes, words) in cases {
+        let sandbox = Sandbox::new();
+        fs::write(sandbox.path("model.safetensors"), bytes).unwrap();
+        paint(&sandbox, "x.png", &["--model", "model.safetensors"]).fails(exit_code::MODEL).says(words);
+        paint(&sandbox, "x.png", &["--vae", "model.safetensors"]).fails(exit_code::MODEL).says(words);
+        assert_eq!(sandbox.files(), ["model.safetensors"]);
     }
 }
 

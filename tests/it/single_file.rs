@@ -1,8 +1,9 @@
-//! Checkpoint files of the tiny models, put together from their folders. `fixtures/single/*.tsv` lists the tensors of the real
+//! Checkpoint files of the tiny models in each container, put together from their folders. `fixtures/single/*.tsv` lists the tensors of the real
 //! files by name, type, shape and the hash of their bytes; the bytes lie in the folders, under other names.
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -110,4 +111,65 @@ pub fn file(tensors: &[Stored], metadata: &[(&str, &str)]) -> Vec<u8> {
 pub fn zeros(name: &str, shape: &[usize]) -> Stored {
     let bytes = vec![0; 2 * shape.iter().product::<usize>()];
     Stored { name: name.into(), dtype: "F16".into(), shape: shape.into(), bytes }
+}
+
+/// The same as a GGUF file: sides from the innermost, numbers aligned to 32 bytes.
+pub fn gguf(tensors: &[Stored]) -> Vec<u8> {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let mut bytes = [&b"GGUF\x03\0\0\0"[..], &(tensors.len() as u64).to_le_bytes(), &0u64.to_le_bytes()].concat();
+    let mut at = 0usize;
+    for tensor in tensors {
+        bytes.extend(text(&tensor.name));
+        bytes.extend((tensor.shape.len() as u32).to_le_bytes());
+        tensor.shape.iter().rev().for_each(|side| bytes.extend((*side as u64).to_le_bytes()));
+        let kind: u32 = match tensor.dtype.as_str() {
+            "F32" => 0,
+            "F16" => 1,
+            "I64" => 27,
+            other => panic!("{other}"),
+        };
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend((at as u64).to_le_bytes());
+        at = (at + tensor.bytes.len()).next_multiple_of(32);
+    }
+    for tensor in tensors {
+        bytes.resize(bytes.len().next_multiple_of(32), 0);
+        bytes.extend(&tensor.bytes);
+    }
+    bytes
+}
+
+/// The same as a checkpoint of a trainer: a zip archive with the pickle of `{"state_dict": {...}, "global_step": ...}`.
+pub fn ckpt(tensors: &[Stored], global_step: i32) -> Vec<u8> {
+    let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let number = |number: i32| [&b"J"[..], &number.to_le_bytes()].concat();
+    let numbers =
+        |all: &[usize]| [&b"("[..], &all.iter().flat_map(|n| number(*n as i32)).collect::<Vec<u8>>(), b"t"].concat();
+    let mut pickle = [&b"\x80\x02}"[..], &text("state_dict"), b"}"].concat();
+    for (key, tensor) in tensors.iter().enumerate() {
+        let class = match tensor.dtype.as_str() {
+            "F16" => "HalfStorage",
+            "F32" => "FloatStorage",
+            "I64" => "LongStorage",
+            other => panic!("{other}"),
+        };
+        let strides: Vec<usize> = (1..=tensor.shape.len()).map(|at| tensor.shape[at..].iter().product()).collect();
+        pickle.extend(text(&tensor.name));
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        pickle.extend(
+            [text("storage"), format!("ctorch\n{class}\n").into(), text(&key.to_string()), text("cpu")].concat(),
+        );
+        pickle.extend([number(tensor.shape.iter().product::<usize>() as i32), b"tQ".into(), number(0)].concat());
+        pickle.extend([numbers(&tensor.shape), numbers(&strides)].concat());
+        pickle.extend(b"\x89ccollections\nOrderedDict\n)RtRs");
+    }
+    pickle.extend([b"s".into(), text("global_step"), number(global_step), b"s.".into()].concat());
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let parts = tensors.iter().enumerate().map(|(key, tensor)| (format!("archive/data/{key}"), &tensor.bytes));
+    for (name, bytes) in std::iter::once(("archive/data.pkl".to_string(), &pickle)).chain(parts) {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
 }

@@ -14,6 +14,12 @@ pub enum Other {
 }
 
 impl Other {
+    /// Whether a file with its names is nothing else, whatever other names it has.
+    #[must_use]
+    pub fn is_sure(self) -> bool {
+        matches!(self, Other::Lora | Other::ControlNet)
+    }
+
     /// The name with its article: "a LoRA".
     #[must_use]
     pub fn name(self) -> &'static str {

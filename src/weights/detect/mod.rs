@@ -61,8 +61,10 @@ impl Detected {
     #[must_use]
     pub fn of(file: &WeightFile) -> Self {
         let names = file.source.names();
-        let other = kinds::find(&names);
-        let parts = if other.is_some() { Vec::new() } else { parts::find(file.source.as_ref()) };
+        let parts = parts::find(file.source.as_ref());
+        // A LoRA or ControlNet has names of what it changes; anything else beside a model's parts is an addition.
+        let other = kinds::find(&names).filter(|other| parts.is_empty() || other.is_sure());
+        let parts = if other.is_some() { Vec::new() } else { parts };
         let (family, variant) = family::find(file, &parts);
         Detected {
             container: file.container,

@@ -134,10 +134,14 @@ impl Part {
             }
             (Component::Vae, Naming::Original) => {
                 let levels = vae::levels(inner());
-                Renamed::new(Arc::clone(source), &self.prefix, |name| vae::rename(name, levels))
+                let mut view = Renamed::new(Arc::clone(source), &self.prefix, |name| vae::rename(name, levels));
+                view.retain(|name| !name.contains(vae::TRAINING));
+                view
             }
             (Component::ClipL | Component::ClipH | Component::ClipG, _) => {
-                Renamed::new(Arc::clone(source), &self.prefix, clip::rename)
+                let mut view = Renamed::new(Arc::clone(source), &self.prefix, clip::rename);
+                view.retain(|name| !clip::PICTURES.iter().any(|front| name.starts_with(front)));
+                view
             }
             _ => Renamed::new(Arc::clone(source), &self.prefix, |name| {
                 vec![Target { name: name.into(), piece: crate::weights::names::Piece::Whole }]

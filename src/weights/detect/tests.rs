@@ -1,5 +1,5 @@
 use super::*;
-use crate::weights::testing::{checkpoint, fixtures, of_tensors, zeros, Stored};
+use crate::weights::testing::{checkpoint, ckpt, fixtures, of_tensors, zeros, Stored};
 
 fn detected(tensors: &[Stored], metadata: &[(&str, &str)]) -> Detected {
     Detected::of(&of_tensors(tensors, metadata))
@@ -100,6 +100,11 @@ fn files_that_say_what_they_predict_are_believed() {
     ] {
         assert_eq!(velocity(&sd21, &[(key, word)]), expected, "{key} {word}");
     }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v2-1.ckpt");
+    std::fs::write(&path, ckpt(&sd21, 110_000)).unwrap();
+    let (file, found) = detect(&path).unwrap();
+    assert_eq!((file.container, found.prediction.velocity), (Container::Torch, Some(true)));
     let mut sdxl = checkpoint("sdxl");
     sdxl.extend([zeros("v_pred", &[0]), zeros("ztsnr", &[0])]);
     let found = detected(&sdxl, &[]);

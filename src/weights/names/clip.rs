@@ -21,7 +21,7 @@ const SHORT: [(&str, &str); 2] =
     [("embeddings.", "text_model.embeddings."), ("final_layer_norm.", "text_model.final_layer_norm.")];
 
 /// What has no place in a text encoder: the other half of CLIP.
-const PICTURES: [&str; 2] = ["visual.", "vision_model."];
+pub const PICTURES: [&str; 2] = ["visual.", "vision_model."];
 
 /// Parts of a layer.
 const LAYER: [(&str, &str); 5] = [
@@ -46,9 +46,6 @@ const QUERY_KEY_VALUE: [&str; 3] = ["q", "k", "v"];
 pub fn rename(name: &str) -> Vec<Target> {
     if let Some((_, to, piece)) = SINGLE.iter().find(|(from, ..)| *from == name) {
         return vec![Target { name: (*to).into(), piece: *piece }];
-    }
-    if PICTURES.iter().any(|front| name.starts_with(front)) {
-        return Vec::new();
     }
     let Some((layer, rest)) = layer_of(name) else {
         return vec![Target::whole(replace_front(name, &SHORT).unwrap_or_else(|| name.into()))];

@@ -16,10 +16,13 @@ pub struct Renamed {
 }
 
 impl Renamed {
-    /// The tensors whose names begin with `prefix`, under the names that `rename` has for the rest. What it has no name for is not
-    /// part of the view. Of two stored tensors for one name, the one that sorts first is taken.
+    /// The tensors whose names begin with `prefix`, under the names that `rename` has for the rest. What it has no name for keeps its
+    /// own, so that it is seen: no model asks for it. Of two stored tensors for one name, the one that sorts first is taken.
     pub fn new(source: Arc<dyn ParamSource>, prefix: &str, rename: impl Fn(&str) -> Vec<Target>) -> Self {
-        Self::from_names(source, |stored| stored.strip_prefix(prefix).map(&rename).unwrap_or_default())
+        Self::from_names(source, |stored| match stored.strip_prefix(prefix).map(&rename) {
+            Some(targets) if targets.is_empty() => vec![Target { name: stored.into(), piece: Piece::Whole }],
+            targets => targets.unwrap_or_default(),
+        })
     }
 
     /// As [`Self::new`], by whole names.

@@ -12,6 +12,9 @@ const SINGLE: [(&str, &str); 5] = [
     ("mid.block_2.", "mid_block.resnets.1."),
 ];
 
+/// A piece of the names of what only training needs.
+pub const TRAINING: &str = "loss.";
+
 /// Layers of the attention in the middle.
 const ATTENTION: [(&str, &str); 5] =
     [("norm.", "group_norm."), ("q.", "to_q."), ("k.", "to_k."), ("v.", "to_v."), ("proj_out.", "to_out.0.")];

@@ -22,7 +22,7 @@ use std::path::Path;
 
 use candle_core::{DType, Shape, Tensor};
 
-use super::map::map;
+use super::map::{map, Bytes};
 use super::WeightsError;
 use crate::nn::ParamSource;
 use archive::Archive;
@@ -33,7 +33,7 @@ use tensor::Placed;
 /// checkpoint's outer `state_dict` is left out of them.
 pub struct TorchFile {
     label: String,
-    map: memmap2::Mmap,
+    bytes: Bytes,
     content: Content,
 }
 
@@ -49,13 +49,13 @@ impl TorchFile {
     /// # Errors
     /// When the file cannot be read, is damaged, or is more than tensors.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        Self::new(path.display().to_string(), map(path)?)
+        Self::new(path.display().to_string(), map(path)?.into())
     }
 
-    /// A file that is mapped already.
-    pub(super) fn new(label: String, map: memmap2::Mmap) -> Result<Self, WeightsError> {
-        let content = read(&map).map_err(|source| WeightsError::Pickle { file: label.clone(), source })?;
-        Ok(TorchFile { label, map, content })
+    /// The file `label` with these bytes.
+    pub(super) fn new(label: String, bytes: Bytes) -> Result<Self, WeightsError> {
+        let content = read(&bytes).map_err(|source| WeightsError::Pickle { file: label.clone(), source })?;
+        Ok(TorchFile { label, bytes, content })
     }
 
     /// The whole numbers of the checkpoint's outermost dict, such as `global_step`.
@@ -95,6 +95,6 @@ impl ParamSource for TorchFile {
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
         let bad = |reason: String| WeightsError::BadTensor { file: self.label.clone(), tensor: name.into(), reason };
         let tensor = self.content.tensors.get(name).ok_or_else(|| bad("it is not there".into()))?;
-        tensor.read(&self.map).map_err(|e| bad(e.to_string()))
+        tensor.read(&self.bytes).map_err(|e| bad(e.to_string()))
     }
 }

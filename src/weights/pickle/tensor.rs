@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use super::archive::Archive;
 use super::error::PickleError;
 use super::value::StoredTensor;
+use crate::weights::shape::elements;
 
 /// A tensor whose numbers are known to lie in the file.
 pub(super) struct Placed {
@@ -38,16 +39,11 @@ impl StoredTensor<'_> {
         if self.shape.len() != self.strides.len() {
             return Err(misfit());
         }
-        // Without the zeros, so that no product of some dimensions overflows where that of all is 0.
-        let product = |count: usize, dim: &usize| count.checked_mul((*dim).max(1));
-        let count = self.shape.iter().try_fold(1, product).ok_or_else(misfit)?;
+        let count = elements(&self.shape).ok_or_else(misfit)?;
         let is_empty = self.shape.contains(&0);
         let span = if is_empty { 0 } else { span(&self.shape, &self.strides).ok_or_else(misfit)? };
-        let end = self
-            .offset
-            .checked_add(span)
-            .filter(|end| *end <= available && (is_empty || count <= available))
-            .ok_or_else(misfit)?;
+        let end =
+            self.offset.checked_add(span).filter(|end| *end <= available && count <= available).ok_or_else(misfit)?;
         let at = |element: usize| storage.start + element * dtype.size_in_bytes();
         Ok(Placed { dtype, bytes: at(self.offset)..at(end), shape: self.shape, strides: self.strides })
     }

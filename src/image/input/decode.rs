@@ -2,8 +2,10 @@
 
 use std::io::Cursor;
 
+use ::image::metadata::Orientation;
 use ::image::{guess_format, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use super::container::{has_more_pictures, is_srgb, jpeg_has_end};
 use super::source::Source;
 use crate::{Error, Result};
 
@@ -34,10 +36,14 @@ pub(super) fn decode(bytes: &[u8], source: &Source) -> Result<Decoded> {
     limits.max_alloc = Some(decoder.total_bytes().saturating_add(DECODER_MEMORY));
     decoder.set_limits(limits).map_err(failed)?;
     let mut notes = Vec::new();
-    if decoder.icc_profile().map_err(failed)?.is_some() {
+    if has_more_pictures(bytes, format) {
+        notes.push(format!("{source} holds several pictures: the first is taken"));
+    }
+    // A damaged profile or orientation is no reason to refuse the pixels.
+    if decoder.icc_profile().ok().flatten().is_some_and(|profile| !is_srgb(&profile)) {
         notes.push(format!("{source} has a colour profile, which is ignored: its values are taken as sRGB"));
     }
-    let orientation = decoder.orientation().map_err(failed)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
     Ok(Decoded { picture, notes })
@@ -46,6 +52,12 @@ pub(super) fn decode(bytes: &[u8], source: &Source) -> Result<Decoded> {
 fn format_of(bytes: &[u8], source: &Source) -> Result<ImageFormat> {
     if bytes.is_empty() {
         return Err(Error::picture(format!("{source} is empty"), "give a picture"));
+    }
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(Error::picture(
+            format!("{source} is a pointer of Git LFS, not the picture"),
+            "fetch the picture with `git lfs pull`",
+        ));
     }
     match guess_format(bytes) {
         Ok(
@@ -91,34 +103,4 @@ fn unreadable(source: &Source, format: ImageFormat, error: &ImageError) -> Error
 
 fn damaged(source: &Source, format: ImageFormat, what: &str) -> Error {
     Error::picture(format!("{source} is a damaged {format:?} file: {what}"), "get it again, or save it anew")
-}
-
-/// Whether the end of a JPEG is there. The decoder fills up one that is cut off with grey.
-fn jpeg_has_end(bytes: &[u8]) -> bool {
-    const END: u8 = 0xD9;
-    let mut rest = bytes;
-    // Segments are skipped by their length, as a preview inside one has an end of its own.
-    while let [0xFF, marker, after @ ..] = rest {
-        rest = match *marker {
-            END => return true,
-            0xFF => &rest[1..],
-            // Without a length: start of the picture, restarts, TEM.
-            0xD8 | 0xD0..=0xD7 | 0x01 => after,
-            _ => {
-                let Some(length) = after.first_chunk().map(|&l| usize::from(u16::from_be_bytes(l))) else {
-                    return false;
-                };
-                let Some(next) = after.get(length..) else { return false };
-                // Entropy-coded data follows a scan's header: up to the next marker that is no restart.
-                let coded = if marker == &0xDA { entropy_coded(next) } else { 0 };
-                &next[coded..]
-            }
-        };
-    }
-    false
-}
-
-fn entropy_coded(bytes: &[u8]) -> usize {
-    let marker = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7 | 0xFF);
-    bytes.windows(2).position(marker).unwrap_or(bytes.len())
 }

@@ -4,7 +4,7 @@ use ::image::{imageops, ImageBuffer, Pixel};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::resample::{edge_columns, edge_rows, resize, Bytes, Filter};
+use super::resample::{edge_columns, edge_rows, resize_part, Bytes, Filter};
 
 /// How a picture gets the shape of the one that is made from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ValueEnum)]
@@ -29,23 +29,26 @@ pub enum Resize {
 #[must_use]
 pub fn fit<P>(picture: &Bytes<P>, (width, height): (u32, u32), how: Resize) -> Bytes<P>
 where
-    P: Pixel<Subpixel = u8>,
+    P: Pixel<Subpixel = u8> + 'static,
 {
     if picture.as_raw().is_empty() {
         return ImageBuffer::new(width, height);
     }
-    let (scaled_width, scaled_height) = scaled_size(picture.dimensions(), (width, height), how);
-    let scaled = resize(picture, scaled_width, scaled_height, Filter::Lanczos);
-    if scaled.dimensions() == (width, height) {
-        return scaled;
+    let scaled = scaled_size(picture.dimensions(), (width, height), how);
+    // What lies in the middle of the scaled picture, as far as there is that much.
+    let middle = |scaled: u32, side: u32| {
+        let begin = (scaled / 2).saturating_sub(side / 2);
+        begin..(begin + side).min(scaled)
+    };
+    let (columns, rows) = (middle(scaled.0, width), middle(scaled.1, height));
+    let shown = resize_part(picture, scaled, Filter::Lanczos, columns, rows);
+    if shown.dimensions() == (width, height) {
+        return shown;
     }
+    let (left, top) = (width / 2 - shown.width() / 2, height / 2 - shown.height() / 2);
     let mut out = ImageBuffer::new(width, height);
-    let left = i64::from(width / 2) - i64::from(scaled_width / 2);
-    let top = i64::from(height / 2) - i64::from(scaled_height / 2);
-    imageops::replace(&mut out, &scaled, left, top);
-    if how == Resize::Fill {
-        repeat_edges(&mut out, &scaled, left.unsigned_abs() as u32, top.unsigned_abs() as u32);
-    }
+    imageops::replace(&mut out, &shown, i64::from(left), i64::from(top));
+    repeat_edges(&mut out, &shown, left, top);
     out
 }
 
@@ -54,8 +57,8 @@ fn scaled_size(picture: (u32, u32), (width, height): (u32, u32), how: Resize) ->
     // Shapes are compared by cross-multiplying: width / height against the picture's.
     let wanted = u64::from(width) * u64::from(picture.1);
     let shape = u64::from(height) * u64::from(picture.0);
-    let width_for_height = (shape / u64::from(picture.1)).max(1) as u32;
-    let height_for_width = (wanted / u64::from(picture.0)).max(1) as u32;
+    let width_for_height = (shape / u64::from(picture.1)).clamp(1, u64::from(u32::MAX)) as u32;
+    let height_for_width = (wanted / u64::from(picture.0)).clamp(1, u64::from(u32::MAX)) as u32;
     match how {
         Resize::Stretch => (width, height),
         Resize::Crop | Resize::Fit if wanted > shape => (width, height_for_width),
@@ -68,7 +71,7 @@ fn scaled_size(picture: (u32, u32), (width, height): (u32, u32), how: Resize) ->
 /// Fills what `scaled`, which lies at (left, top), leaves free on two opposite sides of `out`.
 fn repeat_edges<P>(out: &mut Bytes<P>, scaled: &Bytes<P>, left: u32, top: u32)
 where
-    P: Pixel<Subpixel = u8>,
+    P: Pixel<Subpixel = u8> + 'static,
 {
     let right = out.width() - scaled.width() - left;
     let bottom = out.height() - scaled.height() - top;

@@ -3,6 +3,7 @@
 //! changed, ignored or guessed comes back as notes.
 
 mod blur;
+mod container;
 mod decode;
 mod extend;
 mod fill;

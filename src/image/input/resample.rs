@@ -3,8 +3,9 @@
 //! and each of the two passes rounds to 8 bits. Pictures with alpha are premultiplied before and divided after.
 
 use std::f64::consts::PI;
+use std::ops::Range;
 
-use ::image::{ImageBuffer, Pixel};
+use ::image::{imageops, ImageBuffer, Pixel};
 use rayon::prelude::*;
 
 /// An 8-bit picture of any pixel type.
@@ -64,40 +65,48 @@ fn sinc(x: f64) -> f64 {
 #[must_use]
 pub fn resize<P>(picture: &Bytes<P>, width: u32, height: u32, filter: Filter) -> Bytes<P>
 where
-    P: Pixel<Subpixel = u8>,
+    P: Pixel<Subpixel = u8> + 'static,
 {
-    if (width, height) == picture.dimensions() {
-        return picture.clone();
-    }
     if picture.as_raw().is_empty() || width == 0 || height == 0 {
         return ImageBuffer::new(width, height);
     }
     if filter == Filter::Nearest {
         return nearest(picture, width, height);
     }
+    resize_part(picture, (width, height), filter, 0..width, 0..height)
+}
+
+/// These columns and rows of the picture at another size; no more is computed than that, as a thin picture that is to cover
+/// a square one would become very large. The picture has pixels, and the filter is not [`Filter::Nearest`].
+pub(super) fn resize_part<P>(
+    picture: &Bytes<P>,
+    size: (u32, u32),
+    filter: Filter,
+    columns: Range<u32>,
+    rows: Range<u32>,
+) -> Bytes<P>
+where
+    P: Pixel<Subpixel = u8> + 'static,
+{
+    let (width, height) = (columns.len() as u32, rows.len() as u32);
+    if size == picture.dimensions() {
+        return imageops::crop_imm(picture, columns.start, rows.start, width, height).to_image();
+    }
     let channels = usize::from(P::CHANNEL_COUNT);
     let has_alpha = channels == 4;
-    let (old_width, old_height) = (picture.width() as usize, picture.height() as usize);
     let mut pixels = picture.as_raw().clone();
     if has_alpha {
         pixels.par_chunks_exact_mut(4).for_each(premultiply);
     }
-    let rows = |pixels: Vec<u8>| {
-        if width == picture.width() {
-            return pixels;
-        }
-        resize_rows(&pixels, old_width, channels, &Taps::new(old_width, width as usize, filter))
-    };
-    let columns = |pixels: Vec<u8>, width: usize| {
-        if height == picture.height() {
-            return pixels;
-        }
-        resize_columns(&pixels, width * channels, &Taps::new(old_height, height as usize, filter))
-    };
-    pixels = if columns_first(picture.dimensions(), (width, height)) {
-        rows(columns(pixels, old_width))
+    let across = Taps::new(picture.width(), size.0, columns, filter);
+    let down = Taps::new(picture.height(), size.1, rows, filter);
+    let old_width = picture.width() as usize;
+    pixels = if columns_first(picture.dimensions(), size) {
+        let pixels = resize_columns(pixels, old_width * channels, &down);
+        resize_rows(pixels, old_width, channels, &across)
     } else {
-        columns(rows(pixels), width as usize)
+        let pixels = resize_rows(pixels, old_width, channels, &across);
+        resize_columns(pixels, width as usize * channels, &down)
     };
     if has_alpha {
         pixels.par_chunks_exact_mut(4).for_each(unpremultiply);
@@ -116,30 +125,27 @@ fn columns_first(from: (u32, u32), to: (u32, u32)) -> bool {
 /// gives for a source box of height 0 at that edge, with its default filter, bicubic.
 pub(super) fn edge_rows<P>(picture: &Bytes<P>, height: u32, last: bool) -> Bytes<P>
 where
-    P: Pixel<Subpixel = u8>,
+    P: Pixel<Subpixel = u8> + 'static,
 {
-    let old_height = picture.height() as usize;
-    let at = if last { old_height as f64 } else { 0.0 };
-    let taps = Taps::of_box(old_height, at, at, height as usize, Filter::Bicubic);
+    let taps = Taps::of_edge(picture.height(), height, last);
     let row = picture.width() as usize * usize::from(P::CHANNEL_COUNT);
-    from_bytes(picture.width(), height, resize_columns(picture.as_raw(), row, &taps))
+    from_bytes(picture.width(), height, resize_columns(picture.as_raw().clone(), row, &taps))
 }
 
 /// As [`edge_rows`] for the leftmost or rightmost column.
 pub(super) fn edge_columns<P>(picture: &Bytes<P>, width: u32, last: bool) -> Bytes<P>
 where
-    P: Pixel<Subpixel = u8>,
+    P: Pixel<Subpixel = u8> + 'static,
 {
-    let old_width = picture.width() as usize;
-    let at = if last { old_width as f64 } else { 0.0 };
-    let taps = Taps::of_box(old_width, at, at, width as usize, Filter::Bicubic);
-    let pixels = resize_rows(picture.as_raw(), old_width, usize::from(P::CHANNEL_COUNT), &taps);
+    let taps = Taps::of_edge(picture.width(), width, last);
+    let channels = usize::from(P::CHANNEL_COUNT);
+    let pixels = resize_rows(picture.as_raw().clone(), picture.width() as usize, channels, &taps);
     from_bytes(width, picture.height(), pixels)
 }
 
 fn from_bytes<P>(width: u32, height: u32, pixels: Vec<u8>) -> Bytes<P>
 where
-    P: Pixel<Subpixel = u8>,
+    P: Pixel<Subpixel = u8> + 'static,
 {
     ImageBuffer::from_raw(width, height, pixels).unwrap_or_else(|| ImageBuffer::new(width, height))
 }
@@ -153,23 +159,31 @@ struct Taps {
     /// Where the weights of each position begin in `weights`; one more than positions.
     offsets: Vec<usize>,
     weights: Vec<i32>,
+    /// Whether the output is the input.
+    identity: bool,
 }
 
 impl Taps {
-    fn new(from: usize, to: usize, filter: Filter) -> Self {
-        Taps::of_box(from, 0.0, from as f64, to, filter)
+    /// These positions of a line of `from` pixels that becomes one of `to`.
+    fn new(from: u32, to: u32, positions: Range<u32>, filter: Filter) -> Self {
+        let identity = from == to && positions == (0..to);
+        Taps { identity, ..Taps::from_scale(from, 0.0, f64::from(from) / f64::from(to), positions, filter) }
     }
 
-    /// Of the part from `begin` to `end` of a line of `from` pixels.
-    fn of_box(from: usize, begin: f64, end: f64, to: usize, filter: Filter) -> Self {
-        let scale = (end - begin) / to as f64;
+    /// `to` positions that all lie at the end or the beginning of a line.
+    fn of_edge(from: u32, to: u32, last: bool) -> Self {
+        let begin = if last { f64::from(from) } else { 0.0 };
+        Taps::from_scale(from, begin, 0.0, 0..to, Filter::Bicubic)
+    }
+
+    fn from_scale(from: u32, begin: f64, scale: f64, positions: Range<u32>, filter: Filter) -> Self {
         let stretch = scale.max(1.0);
         let support = filter.support() * stretch;
-        let mut taps = Taps { begins: Vec::with_capacity(to), offsets: vec![0], weights: Vec::new() };
-        for position in 0..to {
-            let center = begin + (position as f64 + 0.5) * scale;
+        let mut taps = Taps { begins: Vec::new(), offsets: vec![0], weights: Vec::new(), identity: false };
+        for position in positions {
+            let center = begin + (f64::from(position) + 0.5) * scale;
             let first = (center - support + 0.5).max(0.0) as usize;
-            let last = ((center + support + 0.5) as usize).min(from);
+            let last = ((center + support + 0.5) as usize).min(from as usize);
             let weights: Vec<f64> =
                 (first..last).map(|x| filter.weight((x as f64 - center + 0.5) * (1.0 / stretch))).collect();
             let sum: f64 = weights.iter().sum();
@@ -203,7 +217,10 @@ fn to_byte(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-fn resize_rows(pixels: &[u8], width: usize, channels: usize, taps: &Taps) -> Vec<u8> {
+fn resize_rows(pixels: Vec<u8>, width: usize, channels: usize, taps: &Taps) -> Vec<u8> {
+    if taps.identity {
+        return pixels;
+    }
     let height = pixels.len() / (width * channels);
     let mut out = vec![0; taps.len() * channels * height];
     out.par_chunks_exact_mut(taps.len() * channels).zip(pixels.par_chunks_exact(width * channels)).for_each(
@@ -222,7 +239,10 @@ fn resize_rows(pixels: &[u8], width: usize, channels: usize, taps: &Taps) -> Vec
 }
 
 /// `row` is the number of bytes of a row, the same before and after.
-fn resize_columns(pixels: &[u8], row: usize, taps: &Taps) -> Vec<u8> {
+fn resize_columns(pixels: Vec<u8>, row: usize, taps: &Taps) -> Vec<u8> {
+    if taps.identity {
+        return pixels;
+    }
     let mut out = vec![0; taps.len() * row];
     out.par_chunks_exact_mut(row).enumerate().for_each(|(position, out)| {
         let (begin, weights) = taps.at(position);
@@ -241,7 +261,7 @@ fn resize_columns(pixels: &[u8], row: usize, taps: &Taps) -> Vec<u8> {
 
 fn nearest<P>(picture: &Bytes<P>, width: u32, height: u32) -> Bytes<P>
 where
-    P: Pixel<Subpixel = u8>,
+    P: Pixel<Subpixel = u8> + 'static,
 {
     let columns = nearest_positions(picture.width(), width);
     let rows = nearest_positions(picture.height(), height);

@@ -1,4 +1,8 @@
-//! Against Pillow and diffusers: `tests/fixtures/images/`, from Pillow 13.0.0 and diffusers 0.42.1.
+//! Against Pillow and diffusers: `tests/fixtures/images/`, from Pillow 13.0.0 and diffusers 0.42.1. Beside that, what is no
+//! picture (`damage`), and what has no reference (`masks`).
+
+mod damage;
+mod masks;
 
 use std::path::{Path, PathBuf};
 
@@ -80,29 +84,43 @@ fn resize_modes_are_diffusers() {
     }
 }
 
+/// Compares what is read with Pillow's reading, within `bound`.
+fn check_reading(row: &Value, bound: u8) {
+    let input = source(text(row, "input"));
+    // Pillow clips 16-bit grey at 255, which leaves nothing of it: the high byte is what is meant.
+    let rgb = row.get("high_byte").unwrap_or(&row["rgb"]).as_str().unwrap();
+    let dropped = load(&input, Alpha::Drop).unwrap();
+    let largest = difference(&dropped.rgb, &open(rgb).into_rgb8());
+    assert!(largest <= bound, "{largest}: {row}");
+    assert!(dropped.mask.is_none());
+    let white = load(&input, Alpha::White).unwrap();
+    let masked = load(&input, Alpha::Mask).unwrap();
+    match row.get("on_white").and_then(Value::as_str) {
+        Some(on_white) => {
+            assert_eq!(difference(&white.rgb, &open(on_white).into_rgb8()), 0, "{row}");
+            let alpha: GrayImage = open(text(row, "alpha")).into_luma8();
+            assert_eq!(masked.mask.unwrap().invert().values(), &alpha, "{row}");
+        }
+        None => {
+            assert_eq!(white.rgb, dropped.rgb);
+            assert!(masked.mask.is_none());
+        }
+    }
+}
+
 #[test]
 fn odd_pixel_formats_are_read_as_by_pillow() {
-    let table = table("convert.json");
-    for row in rows(&table["cases"]) {
-        let input = source(text(row, "input"));
-        // Pillow clips 16-bit grey at 255, which leaves nothing of it: the high byte is what is meant.
-        let rgb = row.get("high_byte").unwrap_or(&row["rgb"]).as_str().unwrap();
-        let dropped = load(&input, Alpha::Drop).unwrap();
-        assert_eq!(difference(&dropped.rgb, &open(rgb).into_rgb8()), 0, "{row}");
-        assert!(dropped.mask.is_none());
-        let white = load(&input, Alpha::White).unwrap();
-        let masked = load(&input, Alpha::Mask).unwrap();
-        match row.get("on_white").and_then(Value::as_str) {
-            Some(on_white) => {
-                assert_eq!(difference(&white.rgb, &open(on_white).into_rgb8()), 0, "{row}");
-                let alpha: GrayImage = open(text(row, "alpha")).into_luma8();
-                assert_eq!(masked.mask.unwrap().invert().values(), &alpha, "{row}");
-            }
-            None => {
-                assert_eq!(white.rgb, dropped.rgb);
-                assert!(masked.mask.is_none());
-            }
-        }
+    for row in rows(&table("convert.json")["cases"]) {
+        check_reading(row, 0);
+    }
+}
+
+#[test]
+fn kinds_of_files_are_read_as_by_pillow() {
+    for row in rows(&table("kinds.json")["cases"]) {
+        // Decoders of JPEG round differently.
+        let jpeg = Path::new(text(row, "input")).extension() == Some("jpg".as_ref());
+        check_reading(row, if jpeg { 3 } else { 0 });
     }
 }
 

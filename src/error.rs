@@ -94,6 +94,14 @@ pub enum Error {
         /// Pictures that were asked for.
         total: usize,
     },
+    /// Checks that were asked for failed; each was told when it did.
+    #[error("{failed} of {total} checks failed")]
+    Verification {
+        /// Checks that failed.
+        failed: usize,
+        /// All checks.
+        total: usize,
+    },
     /// The tensor library failed.
     #[error("{0}")]
     Tensor(#[from] candle_core::Error),
@@ -137,6 +145,7 @@ impl Error {
             Error::Io { .. } => exit_code::FAILURE,
             Error::BrokenPicture { .. } => exit_code::BROKEN_PICTURE,
             Error::Partial { .. } => exit_code::PARTIAL,
+            Error::Verification { .. } => exit_code::VERIFICATION,
             Error::OutOfMemory { .. } => exit_code::OUT_OF_MEMORY,
             Error::Tensor(e) if is_out_of_memory(&e.to_string()) => exit_code::OUT_OF_MEMORY,
             Error::Tensor(_) => exit_code::FAILURE,
@@ -158,6 +167,9 @@ impl Error {
             ),
             Error::OutOfMemory { .. } => Some(SMALLER.into()),
             Error::Tensor(e) if is_out_of_memory(&e.to_string()) => Some(SMALLER.into()),
+            Error::Verification { .. } => {
+                Some("fetch what is damaged again; what does not fit belongs to another model".into())
+            }
             Error::Partial { .. } | Error::Tensor(_) | Error::Interrupted => None,
         }
     }

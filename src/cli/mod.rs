@@ -1,7 +1,8 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`bench`]), one a group of options that subcommands share ([`model`], [`prompt`], [`sampling`],
-//! [`image`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in `values`, options against
+//! One file a subcommand ([`generate`], [`bench`], [`verify`], [`info`]), one a group of options that subcommands share
+//! ([`model`], [`prompt`], [`sampling`], [`image`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of
+//! those that make pictures. A value is checked by its parser in `values`, options against
 //! each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
 pub mod bench;
@@ -10,6 +11,7 @@ pub mod compute;
 pub mod general;
 pub mod generate;
 pub mod image;
+pub mod info;
 pub mod model;
 pub mod output;
 pub mod paint;
@@ -18,6 +20,7 @@ pub mod recipe;
 pub mod sampling;
 mod usage;
 mod values;
+pub mod verify;
 
 use std::ffi::OsString;
 
@@ -29,7 +32,9 @@ use crate::Result;
 
 pub use bench::BenchArgs;
 pub use generate::GenerateArgs;
+pub use info::InfoArgs;
 pub use paint::PaintArgs;
+pub use verify::VerifyArgs;
 
 /// Stable Diffusion pictures from the command line.
 ///
@@ -55,6 +60,8 @@ Examples:
 pub enum Command {
     Generate(Box<GenerateArgs>),
     Bench(Box<BenchArgs>),
+    Verify(Box<VerifyArgs>),
+    Info(Box<InfoArgs>),
 }
 
 impl Command {
@@ -64,6 +71,8 @@ impl Command {
         match self {
             Command::Generate(args) => &args.paint.general,
             Command::Bench(args) => &args.general,
+            Command::Verify(args) => &args.general,
+            Command::Info(args) => &args.general,
         }
     }
 
@@ -72,7 +81,7 @@ impl Command {
     pub fn ui_options(&self) -> UiOptions {
         let options = self.general().ui_options();
         match self {
-            Command::Generate(_) => options,
+            Command::Generate(_) | Command::Verify(_) | Command::Info(_) => options,
             Command::Bench(_) => UiOptions { json: false, ..options },
         }
     }

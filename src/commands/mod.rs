@@ -2,8 +2,11 @@
 //! write what comes back. Only `main` calls this module.
 
 mod bench;
+mod info;
+mod inspect;
 mod paint;
 mod studio;
+mod verify;
 
 use crate::cli::Command;
 use crate::ui::Ui;
@@ -17,5 +20,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
     match command {
         Command::Generate(args) => paint::paint(&args.request()?, &args.paint, ui),
         Command::Bench(args) => bench::bench(args, ui),
+        Command::Verify(args) => verify::verify(args, ui),
+        Command::Info(args) => info::info(args, ui),
     }
 }

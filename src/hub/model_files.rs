@@ -83,6 +83,15 @@ impl ModelFiles {
         matches!(self.place, Place::BuiltIn)
     }
 
+    /// The folder in diffusers' layout that the model is; `None` for the one inside the binary and for single files.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder),
+            Place::BuiltIn | Place::File(_) => None,
+        }
+    }
+
     /// Whether the model is a single file, which brings no vocabulary.
     #[must_use]
     pub fn is_bare(&self) -> bool {

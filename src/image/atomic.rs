@@ -84,7 +84,7 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
 ///
 /// # Errors
 /// When the folder is missing or not writable.
-pub(super) fn check_writable(folder: &Path) -> Result<()> {
+pub fn check_writable(folder: &Path) -> Result<()> {
     let _guard = write_guard();
     let file = temporary_file(folder).map_err(Error::io("write to folder", folder))?;
     file.close().map_err(Error::io("write to folder", folder))
@@ -100,7 +100,8 @@ pub(super) fn check_can_create(folder: &Path) -> Result<()> {
 }
 
 /// The folder a path lies in: `.` for a bare name.
-pub(super) fn folder_of(path: &Path) -> &Path {
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

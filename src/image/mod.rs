@@ -17,7 +17,7 @@ mod png;
 mod template;
 mod write;
 
-pub use atomic::write_guard;
+pub use atomic::{check_writable, folder_of, write_atomic, write_guard, Collision};
 pub use check::{check_decoded, check_picture};
 pub use chunk::{FileHash, MadeWith, ModelFacts, SdgenChunk};
 pub use hash::{sha256, sha256_file, short_hash};

@@ -217,7 +217,9 @@ impl Family {
         }
     }
 
-    fn is_turbo(&self) -> bool {
+    /// Whether the model was distilled to work unguided in 1 to 4 steps.
+    #[must_use]
+    pub fn is_turbo(&self) -> bool {
         let scheduler = &self.scheduler;
         matches!(scheduler.sampler(), Ok(Sampler::Euler | Sampler::EulerA))
             && scheduler.prediction() == Ok(Prediction::Epsilon)

@@ -18,6 +18,7 @@ pub use bench::{bench, Cpu, Measured, Stages, Times};
 pub use events::{Event, Events, Phase};
 pub use family::{Defaults, Family};
 pub use machine::{ComputeOptions, DeviceChoice, Machine};
+pub use memory::peak_resident;
 pub use model::{Engine, Model};
 pub use plan::Plan;
 pub use survey::survey;

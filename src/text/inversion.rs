@@ -81,6 +81,12 @@ impl Inversion {
     pub fn words(&self) -> &[String] {
         &self.words
     }
+
+    /// The number of vectors and their width, for each text encoder.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<(usize, usize)> {
+        self.vectors.iter().filter_map(|vectors| vectors.dims2().ok()).collect()
+    }
 }
 
 impl TextStack {

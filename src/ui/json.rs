@@ -11,6 +11,16 @@ use crate::Error;
 /// The version of the events' layout.
 const SCHEMA: u32 = 1;
 
+/// An event with the fields of an object; `None` for what is no object.
+pub(super) fn event(name: &str, fields: impl serde::Serialize) -> Option<String> {
+    let Value::Object(fields) = serde_json::to_value(fields).ok()? else { return None };
+    let mut all = serde_json::Map::new();
+    all.insert("event".into(), name.into());
+    all.insert("schema".into(), SCHEMA.into());
+    all.extend(fields);
+    Some(Value::Object(all).to_string())
+}
+
 /// A note or a warning.
 pub(super) fn message(event: &str, text: &str) -> String {
     json!({ "event": event, "schema": SCHEMA, "message": text }).to_string()

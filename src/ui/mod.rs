@@ -162,6 +162,13 @@ impl Ui {
         self.streams.lost.take().map_or(Ok(()), |e| Err(Error::io("write to", "standard output")(e)))
     }
 
+    /// With `--json`, a result of a command as an event with the fields of an object.
+    pub fn event(&mut self, name: &str, fields: impl serde::Serialize) {
+        if let Some(line) = json::event(name, fields).filter(|_| self.options.json) {
+            self.data(&line);
+        }
+    }
+
     /// A line of data on standard output. Control characters are taken out for a terminal only.
     pub fn data(&mut self, line: &str) {
         let line = if self.streams.out_is_terminal { clean(line).into() } else { std::borrow::Cow::from(line) };

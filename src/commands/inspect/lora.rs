@@ -1,0 +1,257 @@
+//! What a LoRA or one of its kin says about itself and what its tensors tell: for which family, of which kind, how large.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::kind::Family;
+use crate::nn::ParamSource;
+use crate::weights::WeightFile;
+
+/// Parts of names that only adapters have.
+const MARKS: [&str; 11] = [
+    "lora_down.",
+    "lora_up.",
+    ".lora_A",
+    ".lora_B",
+    "lora.down.",
+    "lora.up.",
+    "_lora1.",
+    "_lora2.",
+    ".hada_w",
+    ".lokr_w",
+    ".oft_",
+];
+/// What the names of adapters begin with whose tensors are named like any other.
+const STARTS: [&str; 4] = ["lora_unet_", "lora_te", "lora_transformer_", "lycoris_"];
+
+/// What names end with behind the name of the module that is changed.
+const ROLES: [&str; 34] = [
+    ".lora_down.weight",
+    ".lora_up.weight",
+    ".lora_mid.weight",
+    ".lora_A.weight",
+    ".lora_B.weight",
+    ".lora_B.bias",
+    ".lora_A.default.weight",
+    ".lora_B.default.weight",
+    ".lora_magnitude_vector",
+    ".lora.down.weight",
+    ".lora.up.weight",
+    "_lora.down.weight",
+    "_lora.up.weight",
+    ".down.weight",
+    ".up.weight",
+    ".hada_w1_a",
+    ".hada_w1_b",
+    ".hada_w2_a",
+    ".hada_w2_b",
+    ".hada_t1",
+    ".hada_t2",
+    ".lokr_w1",
+    ".lokr_w1_a",
+    ".lokr_w1_b",
+    ".lokr_w2",
+    ".lokr_w2_a",
+    ".lokr_w2_b",
+    ".lokr_t2",
+    ".alpha",
+    ".dora_scale",
+    ".diff",
+    ".diff_b",
+    ".w_norm",
+    ".b_norm",
+];
+
+/// What names of the matrix that comes first contain; its first side is the rank.
+const DOWN: [&str; 6] = ["lora_down.", "lora_A", "lora.down.", "_lora1.down.", "_lora2.down.", "hada_w1_b"];
+
+/// Tags that are listed, at most.
+const MOST_TAGS: usize = 10;
+
+/// Whether these are the names of an adapter.
+#[must_use]
+pub fn is_lora(names: &[&str]) -> bool {
+    let marked = |name: &&str| MARKS.iter().any(|mark| name.contains(mark));
+    names.iter().any(|name| marked(name) || STARTS.iter().any(|start| name.starts_with(start)))
+}
+
+/// A file of an adapter, as far as it is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lora {
+    /// "LoRA", "LoHa", "LoKr", ...
+    pub algorithm: &'static str,
+    /// Modules of the model that it changes.
+    pub modules: usize,
+    /// Ranks and how many modules have each, largest number first; of matrices that have one.
+    pub ranks: Vec<(usize, usize)>,
+    /// Whether it changes text encoders too.
+    pub text_encoders: bool,
+    /// What its file tells.
+    #[serde(flatten)]
+    pub facts: LoraFacts,
+}
+
+/// What the metadata of an adapter tells about its use.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct LoraFacts {
+    /// The words that call for what it was trained on, where the file names them.
+    pub trigger: Option<String>,
+    /// The most frequent tags of the pictures that it was trained on, with their numbers.
+    pub tags: Vec<(String, u64)>,
+    /// The model that it was trained on.
+    pub base_model: Option<String>,
+}
+
+impl Lora {
+    /// What a file, an adapter, tells.
+    #[must_use]
+    pub fn of(file: &WeightFile) -> Self {
+        let source = file.source.as_ref();
+        let names = source.names();
+        let mut ranks = BTreeMap::new();
+        for name in names.iter().filter(|name| DOWN.iter().any(|down| name.contains(down))) {
+            if let Some(rank) = source.info(name).and_then(|(shape, _)| shape.dims().first().copied()) {
+                *ranks.entry(rank).or_insert(0) += 1;
+            }
+        }
+        let mut ranks: Vec<(usize, usize)> = ranks.into_iter().collect();
+        ranks.sort_by_key(|(rank, count)| (std::cmp::Reverse(*count), *rank));
+        let modules: BTreeSet<&str> = names.iter().map(|name| module(name)).collect();
+        let of_text = |module: &&str| {
+            ["lora_te", "text_encoder", "clip_l", "clip_g", "t5"].iter().any(|start| module.starts_with(start))
+        };
+        Lora {
+            algorithm: algorithm(&names),
+            text_encoders: modules.iter().any(of_text),
+            modules: modules.len(),
+            ranks,
+            facts: LoraFacts::of(&file.metadata),
+        }
+    }
+}
+
+/// The module that a tensor belongs to: its name without its role.
+fn module(name: &str) -> &str {
+    ROLES.iter().find_map(|role| name.strip_suffix(role)).unwrap_or(name)
+}
+
+fn algorithm(names: &[String]) -> &'static str {
+    let any = |part: &str| names.iter().any(|name| name.contains(part));
+    match () {
+        () if any("dora_scale") || any("lora_magnitude_vector") => "DoRA",
+        () if any(".hada_w") => "LoHa",
+        () if any(".lokr_w") => "LoKr",
+        () if any(".oft_") => "OFT",
+        () if DOWN.iter().any(|down| any(down)) => "LoRA",
+        () if any(".on_input") => "IA3",
+        () if any(".a1.weight") => "GLoRA",
+        () if any(".diff") => "full difference",
+        () => "adapter",
+    }
+}
+
+impl LoraFacts {
+    fn of(metadata: &BTreeMap<String, String>) -> Self {
+        let get = |names: &[&str]| {
+            let value = |name: &&str| metadata.get(*name).map(|value| value.trim());
+            names.iter().find_map(value).filter(|value| !value.is_empty() && *value != "None").map(str::to_string)
+        };
+        LoraFacts {
+            trigger: get(&["modelspec.trigger_phrase", "trigger_words", "trigger_phrase"]),
+            tags: get(&["ss_tag_frequency"]).map(|json| tags(&json)).unwrap_or_default(),
+            base_model: get(&["ss_sd_model_name", "ss_base_model_version", "modelspec.architecture"]),
+        }
+    }
+}
+
+/// The most frequent tags of kohya's `ss_tag_frequency`: numbers of tags for each folder of pictures.
+fn tags(json: &str) -> Vec<(String, u64)> {
+    let Ok(folders) = serde_json::from_str::<BTreeMap<String, BTreeMap<String, u64>>>(json) else { return Vec::new() };
+    let mut all: BTreeMap<String, u64> = BTreeMap::new();
+    for (tag, count) in folders.into_values().flatten() {
+        let sum = all.entry(tag.trim().to_string()).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    let mut all: Vec<(String, u64)> = all.into_iter().collect();
+    all.sort_by_key(|(tag, count)| (std::cmp::Reverse(*count), tag.clone()));
+    all.truncate(MOST_TAGS);
+    all
+}
+
+/// The family that an adapter was made for: what its file says, then what only one family has, then the width of the text.
+#[must_use]
+pub fn family(names: &[&str], file: &WeightFile) -> Option<Family> {
+    let source = file.source.as_ref();
+    let any = |parts: &[&str]| names.iter().any(|name| parts.iter().any(|part| name.contains(part)));
+    if let Some(family) = family_said(&file.metadata) {
+        return Some(family);
+    }
+    if any(&["double_blocks", "single_blocks", "single_transformer_blocks"]) {
+        return Some(Family::Flux);
+    }
+    if any(&["joint_blocks", "add_q_proj"])
+        || names.iter().any(|name| name.starts_with("transformer.transformer_blocks"))
+    {
+        let newer = any(&["norm_added_k", "transformer_blocks.0.attn2.", "x_block.attn2", "x_block_attn2"])
+            || names.iter().any(|name| name.starts_with("transformer.") && name.contains(".attn2."));
+        return Some(if newer { Family::Sd35 } else { Family::Sd3 });
+    }
+    match width_of_text(names, source) {
+        Some(768) => return Some(Family::Sd1),
+        Some(1024) => return Some(Family::Sd2),
+        Some(2048) => return Some(Family::Sdxl),
+        _ => {}
+    }
+    let deep = ["transformer_blocks_1_", "transformer_blocks.1."];
+    if any(&["lora_te2_", "text_encoder_2.", "clip_g.", "add_embedding", "label_emb"]) || any(&deep) {
+        return Some(Family::Sdxl);
+    }
+    let proj_in = names.iter().find(|name| name.contains("proj_in") && DOWN.iter().any(|down| name.contains(down)));
+    match proj_in.and_then(|name| source.info(name)).map(|(shape, _)| shape.rank()) {
+        Some(4) => Some(Family::Sd1),
+        Some(2) => Some(Family::Sd2),
+        _ => None,
+    }
+}
+
+/// The family by the words of kohya's scripts and of the model specification.
+fn family_said(metadata: &BTreeMap<String, String>) -> Option<Family> {
+    let words = ["ss_base_model_version", "modelspec.architecture"];
+    let said = words.iter().filter_map(|word| metadata.get(*word)).map(|value| value.to_lowercase());
+    let starts = [
+        ("sdxl", Family::Sdxl),
+        ("stable-diffusion-xl", Family::Sdxl),
+        ("sd_v1", Family::Sd1),
+        ("stable-diffusion-v1", Family::Sd1),
+        ("sd_v2", Family::Sd2),
+        ("stable-diffusion-v2", Family::Sd2),
+        ("sd3.5", Family::Sd35),
+        ("stable-diffusion-3.5", Family::Sd35),
+        ("sd3", Family::Sd3),
+        ("stable-diffusion-3", Family::Sd3),
+        ("flux", Family::Flux),
+    ];
+    said.into_iter()
+        .find_map(|said| starts.iter().find(|(start, _)| said.starts_with(start)).map(|(_, family)| *family))
+}
+
+/// Width of the text that the UNet's second attentions take, from a matrix that an adapter puts beside their keys or values.
+fn width_of_text(names: &[&str], source: &dyn ParamSource) -> Option<usize> {
+    let of_text = |name: &&&str| {
+        name.contains("attn2") && (name.contains("to_k") || name.contains("to_v")) && !name.starts_with("transformer.")
+    };
+    let side = |name: &str, axis: usize| source.info(name).and_then(|(shape, _)| shape.dims().get(axis).copied());
+    names.iter().filter(of_text).find_map(|name| {
+        if let Some(module) = name.strip_suffix(".lokr_w1") {
+            let second = [".lokr_w2_b", ".lokr_w2"].iter().find_map(|role| side(&format!("{module}{role}"), 1))?;
+            return Some(side(name, 1)? * second);
+        }
+        let is_wide = DOWN.iter().any(|down| name.contains(down)) || name.rsplit('.').next() == Some("diff");
+        if is_wide {
+            side(name, 1)
+        } else {
+            None
+        }
+    })
+}

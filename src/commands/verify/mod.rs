@@ -1,0 +1,146 @@
+//! `sdgen verify`: what a file is, whether it is whole, and whether it runs. No file is ever changed.
+//!
+//! [`target`] finds what was named, [`check`] looks at a file of weights (asking [`fit`] for the tensors that its network wants
+//! and [`scan`] for broken values), [`smoke`] paints, [`reproduce`] paints again what a picture says. The shapes of the results
+//! are in [`report`]; [`show`] puts them into words and [`junit`] into a build server's XML.
+
+mod check;
+mod fit;
+mod junit;
+mod report;
+mod reproduce;
+mod scan;
+mod show;
+mod smoke;
+mod target;
+
+use std::time::Instant;
+
+use self::junit::Case;
+use self::report::{FileReport, ModelReport, PictureReport, RunReport, Summary};
+use crate::cli::VerifyArgs;
+use crate::commands::inspect::Target;
+use crate::image::{check_writable, folder_of, write_atomic, Collision};
+use crate::request::BUILT_IN_MODEL;
+use crate::ui::{install_interrupt, Ui};
+use crate::{Error, Result};
+
+/// Checks what the arguments name.
+///
+/// # Errors
+/// [`Error::Model`] before any work when something that was named is not there, [`Error::Verification`] when a check failed.
+pub fn verify(args: &VerifyArgs, ui: &mut Ui) -> Result<()> {
+    let start = Instant::now();
+    let names = args.names()?;
+    // Without a name it is the program itself that is tested, and that is whether it paints.
+    let (names, smoke) = if names.is_empty() { (vec![BUILT_IN_MODEL.to_string()], true) } else { (names, args.smoke) };
+    let targets = names.iter().map(|name| Ok((name, Target::find(name)?))).collect::<Result<Vec<_>>>()?;
+    for (name, target) in &targets {
+        match target {
+            Target::Picture(_) if smoke => return Err(target::mixed_up(name, true)),
+            Target::Model(_) | Target::Part(_) | Target::File(_) if args.reproduce => {
+                return Err(target::mixed_up(name, false));
+            }
+            _ => {}
+        }
+    }
+    if let Some(path) = &args.junit {
+        check_writable(folder_of(path))?;
+    }
+    install_interrupt(ui.bar_handle());
+    let mut log = Log { ui, cases: Vec::new(), failed: 0 };
+    for (name, target) in &targets {
+        one(name, target, smoke, args, &mut log)?;
+    }
+    let (failed, total) = (log.failed, log.cases.len());
+    let summary = Summary { targets: targets.len(), checks: total, failed, seconds: start.elapsed().as_secs_f64() };
+    log.say("summary", &summary, &[show::summary(&summary)], args);
+    if let Some(path) = &args.junit {
+        write_atomic(path, junit::document(&log.cases).as_bytes(), Collision::Replace)?;
+    }
+    if failed > 0 {
+        return Err(Error::Verification { failed, total });
+    }
+    Ok(())
+}
+
+fn one(name: &str, target: &Target, smoke: bool, args: &VerifyArgs, log: &mut Log<'_>) -> Result<()> {
+    let failed_before = log.failed;
+    match target {
+        Target::Picture(path) => {
+            let report = reproduce::check(path, args, log.ui)?;
+            log.picture(&report, args);
+            return Ok(());
+        }
+        Target::Model(files) => {
+            log.head(name, args);
+            let report = target::check_model(name, files, &mut |file| log.file(&file, args));
+            log.model(&report, args);
+        }
+        Target::Part(folder) => {
+            log.head(name, args);
+            target::check_part(name, folder)?.iter().for_each(|file| log.file(file, args));
+        }
+        Target::File(path) => log.file(&target::check_file(name, path), args),
+    }
+    if smoke {
+        let is_sound = log.failed == failed_before;
+        let report = if is_sound {
+            smoke::run(name, args.compute.options(), log.ui)?
+        } else {
+            let problems = vec!["its files are not sound".to_string()];
+            RunReport { target: name.into(), problems, ..RunReport::default() }
+        };
+        log.run(&report, args);
+    }
+    Ok(())
+}
+
+/// What was said and counted so far.
+struct Log<'a> {
+    ui: &'a mut Ui,
+    cases: Vec<Case>,
+    failed: usize,
+}
+
+impl Log<'_> {
+    fn say(&mut self, event: &str, report: &impl serde::Serialize, lines: &[String], args: &VerifyArgs) {
+        if args.general.json {
+            self.ui.event(event, report);
+        } else {
+            lines.iter().for_each(|line| self.ui.data(line));
+        }
+    }
+
+    /// The line above what is told of several files.
+    fn head(&mut self, name: &str, args: &VerifyArgs) {
+        if !args.general.json {
+            self.ui.data(name);
+        }
+    }
+
+    fn count(&mut self, suite: &str, name: &str, seconds: f64, problems: &[String]) {
+        self.failed += usize::from(!problems.is_empty());
+        self.cases.push(Case { suite: suite.into(), name: name.into(), seconds, problems: problems.to_vec() });
+    }
+
+    fn model(&mut self, report: &ModelReport, args: &VerifyArgs) {
+        self.count(&report.target, "model", 0.0, &report.problems);
+        self.say("model", report, &show::model(report), args);
+    }
+
+    fn file(&mut self, report: &FileReport, args: &VerifyArgs) {
+        self.count(&report.target, &report.file, report.seconds, &report.problems);
+        self.say("file", report, &show::file(report), args);
+    }
+
+    fn run(&mut self, report: &RunReport, args: &VerifyArgs) {
+        self.count(&report.target, "smoke test", report.seconds, &report.problems);
+        self.say("run", report, &show::run(report), args);
+    }
+
+    fn picture(&mut self, report: &PictureReport, args: &VerifyArgs) {
+        self.count(&report.target, "picture", report.seconds, &report.problems);
+        self.say("picture", report, &show::picture(report), args);
+    }
+}

@@ -1,0 +1,62 @@
+//! A short run: whether a model paints at all, how long it takes and how much memory.
+
+use std::time::Instant;
+
+use super::check::said;
+use super::report::RunReport;
+use crate::pipeline::{self, ComputeOptions, Engine, Event, Events, Machine, Plan, Watch};
+use crate::ui::Ui;
+use crate::{Error, Request, Result};
+
+/// Steps of the run: one has no second step whose history a sampler could get wrong.
+const STEPS: usize = 2;
+/// Longest side of the picture: the parts are the same at any size, and so it takes seconds.
+const SIDE: usize = 256;
+
+/// Paints a small picture with a model. Only an interrupt is an error: everything else that fails is told in the report.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn run(model: &str, compute: ComputeOptions, ui: &mut Ui) -> Result<RunReport> {
+    let start = Instant::now();
+    let mut report = RunReport { target: model.into(), ..RunReport::default() };
+    forget_peak_memory();
+    match paint(model, compute, &mut report, ui) {
+        Ok(()) => {}
+        Err(Error::Interrupted) => return Err(Error::Interrupted),
+        Err(e) => report.problems.push(said(&e)),
+    }
+    report.seconds = start.elapsed().as_secs_f64();
+    report.peak_bytes = pipeline::peak_resident();
+    Ok(report)
+}
+
+fn paint(model: &str, compute: ComputeOptions, report: &mut RunReport, ui: &mut Ui) -> Result<()> {
+    let mut request = Request { model: model.into(), ..Request::default() };
+    request.prompt.text = "a red apple".into();
+    request.sampling.steps = Some(STEPS);
+    request.sampling.seed = Some(0);
+    let (width, height) = Plan::new(&request)?.size();
+    (request.image.width, request.image.height) = (Some(width.min(SIDE)), Some(height.min(SIDE)));
+    let plan = Plan::new(&request)?;
+    (report.width, report.height) = plan.size();
+    report.steps = plan.schedule.steps();
+    pipeline::run(&plan, &mut Engine::new(Machine::new(compute)?), Watch::default(), &mut Quiet(ui))
+}
+
+/// Shows progress and warnings; the picture itself was checked by the pipeline and is dropped.
+struct Quiet<'a>(&'a mut Ui);
+
+impl Events for Quiet<'_> {
+    fn on(&mut self, event: Event<'_>) -> Result<()> {
+        match event {
+            Event::Picture { .. } | Event::Intermediate { .. } | Event::Note(_) => Ok(()),
+            event => self.0.on(event),
+        }
+    }
+}
+
+/// Makes the memory held now the peak. Files that were looked at before would count otherwise; where the system refuses, they do.
+fn forget_peak_memory() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}

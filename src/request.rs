@@ -4,6 +4,8 @@
 //! are decided by the model; [`crate::pipeline`] fills them in before anything runs, so that a stored request is complete.
 //! Machine facts (device, threads) are not part of it.
 
+mod input;
+
 use clap::ValueEnum;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sampling::{Prediction, Rng, Sampler, SigmaSpacing};
 use crate::{Error, Result};
+
+pub use self::input::{check_strength, Inpaint, Input, PictureFile, Task};
 
 /// The version of the layout of [`Request`].
 pub const SCHEMA: u32 = 1;
@@ -35,6 +39,14 @@ pub mod limits {
     pub const SIDE_STEP: usize = 8;
     /// Pictures at once.
     pub const BATCH: RangeInclusive<usize> = 1..=64;
+    /// Pixels by which a mask grows or shrinks.
+    pub const MASK_GROW: RangeInclusive<i32> = -512..=512;
+    /// Pixels of a mask's soft border.
+    pub const MASK_BLUR: RangeInclusive<f64> = 0.0..=256.0;
+    /// Pixels around the masked part that are worked on with it.
+    pub const MASK_PAD: RangeInclusive<usize> = 0..=2048;
+    /// Pixels of new ground on a side of a picture.
+    pub const EXTENSION: RangeInclusive<u32> = 0..=4096;
 }
 
 /// Everything that decides a picture.
@@ -54,6 +66,12 @@ pub struct Request {
     pub sampling: Sampling,
     /// The picture's size and number.
     pub image: Image,
+    /// The picture to begin with; absent, it begins with noise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
+    /// What of that picture is painted anew; absent, all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inpaint: Option<Inpaint>,
 }
 
 /// What of a model is taken from elsewhere, and what its files do not say.
@@ -196,12 +214,23 @@ pub struct Image {
 }
 
 impl Request {
+    /// What is made.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        match (&self.input, &self.inpaint) {
+            (_, Some(_)) => Task::Inpaint,
+            (Some(_), None) => Task::ImageToImage,
+            (None, None) => Task::TextToImage,
+        }
+    }
+
     /// Checks the values that are given against [`limits`].
     ///
     /// # Errors
     /// [`Error::Usage`] naming the first field that is outside, and what it may be.
     pub fn validate(&self) -> Result<()> {
         let (sampling, image) = (&self.sampling, &self.image);
+        input::validate(self.input.as_ref(), self.inpaint.as_ref())?;
         within("steps", sampling.steps, &limits::STEPS)?;
         within("guidance", sampling.guidance, &limits::GUIDANCE)?;
         within("guidance_rescale", sampling.guidance_rescale, &limits::FRACTION)?;
@@ -240,6 +269,8 @@ impl Default for Request {
             prompt: Prompt::default(),
             sampling: Sampling::default(),
             image: Image::default(),
+            input: None,
+            inpaint: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::compute::ComputeArgs;
 use super::general::GeneralArgs;
-use super::{paint, values};
+use super::{checks, values};
 use crate::pipeline::Stages;
 use crate::request::{limits, Image, Prompt, Request, Sampling, BUILT_IN_MODEL};
 use crate::Result;
@@ -88,7 +88,7 @@ impl BenchArgs {
     /// # Errors
     /// [`crate::Error::Usage`] when the model's path is no text.
     pub fn request(&self) -> Result<Request> {
-        let model = self.model.as_ref().map(|model| paint::text("model", model)).transpose()?;
+        let model = self.model.as_ref().map(|model| checks::path("model", model)).transpose()?;
         Ok(Request {
             model: model.unwrap_or_else(|| BUILT_IN_MODEL.into()),
             prompt: Prompt { text: PROMPT.into(), ..Prompt::default() },

@@ -1,9 +1,14 @@
 //! Options against each other: what no single value can show.
 
+use std::path::Path;
+
 use super::general::GeneralArgs;
+use super::input::InputArgs;
+use super::mask::MaskArgs;
 use super::output::OutputArgs;
 use super::prompt::PromptArgs;
 use super::sampling::{SamplingArgs, Seed};
+use crate::image::input::Alpha;
 use crate::sampling::SigmaSpacing;
 use crate::{Error, Result};
 
@@ -39,6 +44,46 @@ pub fn seeds(sampling: &SamplingArgs, output: &OutputArgs) -> Result<()> {
     }
     let message = format!("after seed {seed} there are not enough for {} pictures", output.count);
     Err(Error::usage(message, format!("give a seed up to {largest}")))
+}
+
+/// Something must say what is painted anew, and only one thing.
+pub fn mask(input: &InputArgs, mask: &MaskArgs) -> Result<()> {
+    let of_alpha = input.alpha == Alpha::Mask;
+    if mask.mask.is_none() && mask.extend.is_none() && !of_alpha {
+        let hint = "give a picture whose white is painted anew with `--mask mask.png`, new ground with `--extend`, or take the \
+                    picture's transparency with `--alpha mask`";
+        return Err(Error::usage("nothing says what of the picture is painted anew", hint));
+    }
+    if mask.invert_mask && mask.mask.is_none() && !of_alpha {
+        return Err(Error::usage(
+            "there is no mask for `--invert-mask` to invert",
+            "add `--mask mask.png`, or leave it out",
+        ));
+    }
+    if mask.mask.is_some() && of_alpha {
+        return Err(Error::usage("there are two masks: `--mask` and `--alpha mask`", "give one of them"));
+    }
+    if mask.mask.as_deref() == Some(Path::new("-")) && input.image.as_deref() == Some(Path::new("-")) {
+        return Err(Error::usage(
+            "standard input cannot be both the picture and its mask",
+            "give one of them as a file",
+        ));
+    }
+    if mask.only_masked.is_some() && input.resize.is_some() {
+        let message = "`--resize` has no effect with `--only-masked`, which leaves the picture its size";
+        return Err(Error::usage(message, "leave one of them out"));
+    }
+    Ok(())
+}
+
+/// A path as part of the request.
+pub fn path(what: &str, path: &Path) -> Result<String> {
+    path.to_str().map(Into::into).ok_or_else(|| {
+        Error::usage(
+            format!("the path of the {what}, `{}`, is not valid UTF-8", path.display()),
+            "rename it, or give a link to it: the path is part of the request, which is text",
+        )
+    })
 }
 
 /// Standard output holds one thing, and `--every` needs something to count. Whether the pictures fit is for

@@ -8,11 +8,11 @@ use super::values;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Image")]
 pub struct ImageArgs {
-    /// Width, a multiple of 8 from 64 to 4096 [default: the model's].
+    /// Width, a multiple of 8 from 64 to 4096 [default: the model's, or the input's].
     #[arg(short = 'W', long, value_name = "PX", allow_negative_numbers = true, value_parser = values::side)]
     pub width: Option<usize>,
 
-    /// Height, likewise [default: the model's].
+    /// Height, likewise [default: the model's, or the input's].
     #[arg(short = 'H', long, value_name = "PX", allow_negative_numbers = true, value_parser = values::side)]
     pub height: Option<usize>,
 

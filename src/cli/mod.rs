@@ -1,9 +1,9 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`bench`], [`verify`], [`info`]), one a group of options that subcommands share
-//! ([`model`], [`prompt`], [`sampling`], [`image`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of
-//! those that make pictures. A value is checked by its parser in `values`, options against
-//! each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`bench`], [`verify`], [`info`]), one a group of options that
+//! subcommands share ([`model`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`output`], [`compute`], [`recipe`], [`general`]);
+//! [`paint`] is the groups of those that make pictures. A value is checked by its parser in `values`, options against each other
+//! in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
 pub mod bench;
 mod checks;
@@ -11,7 +11,11 @@ pub mod compute;
 pub mod general;
 pub mod generate;
 pub mod image;
+pub mod img2img;
 pub mod info;
+pub mod inpaint;
+pub mod input;
+pub mod mask;
 pub mod model;
 pub mod output;
 pub mod paint;
@@ -32,7 +36,9 @@ use crate::Result;
 
 pub use bench::BenchArgs;
 pub use generate::GenerateArgs;
+pub use img2img::Img2ImgArgs;
 pub use info::InfoArgs;
+pub use inpaint::InpaintArgs;
 pub use paint::PaintArgs;
 pub use verify::VerifyArgs;
 
@@ -52,6 +58,7 @@ const EXAMPLES: &str = "\
 Examples:
   sdgen generate \"a red apple\"
   sdgen generate \"a photo of a cat\" --model ./stable-diffusion-v1-5 --output cat.png
+  sdgen img2img -i apple.png \"a green apple\"
   sdgen generate --help";
 
 /// A subcommand with its options.
@@ -59,6 +66,8 @@ Examples:
 #[expect(missing_docs, reason = "clap would print it in place of the long help of the arguments")]
 pub enum Command {
     Generate(Box<GenerateArgs>),
+    Img2img(Box<Img2ImgArgs>),
+    Inpaint(Box<InpaintArgs>),
     Bench(Box<BenchArgs>),
     Verify(Box<VerifyArgs>),
     Info(Box<InfoArgs>),
@@ -70,6 +79,8 @@ impl Command {
     pub fn general(&self) -> &GeneralArgs {
         match self {
             Command::Generate(args) => &args.paint.general,
+            Command::Img2img(args) => &args.paint.general,
+            Command::Inpaint(args) => &args.paint.general,
             Command::Bench(args) => &args.general,
             Command::Verify(args) => &args.general,
             Command::Info(args) => &args.general,
@@ -81,8 +92,8 @@ impl Command {
     pub fn ui_options(&self) -> UiOptions {
         let options = self.general().ui_options();
         match self {
-            Command::Generate(_) | Command::Verify(_) | Command::Info(_) => options,
             Command::Bench(_) => UiOptions { json: false, ..options },
+            _ => options,
         }
     }
 }

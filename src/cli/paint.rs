@@ -1,6 +1,6 @@
 //! The options that all commands share which make pictures, and the request they make.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ use super::prompt::PromptArgs;
 use super::recipe::RecipeArgs;
 use super::sampling::{SamplingArgs, Seed};
 use crate::request::{Image, Parts, Prompt, Request, Sampling, BUILT_IN_MODEL};
-use crate::{Error, Result};
+use crate::Result;
 
 /// What `generate`, `img2img` and `inpaint` know.
 #[derive(Debug, Clone, Args)]
@@ -49,7 +49,7 @@ impl PaintArgs {
     /// Everything among the options that decides the picture. What was not given stays `None`: the model decides it.
     ///
     /// # Errors
-    /// [`Error::Usage`] when options contradict each other, also those that are not part of the request.
+    /// [`crate::Error::Usage`] when options contradict each other, also those that are not part of the request.
     pub fn request(&self) -> Result<Request> {
         checks::output(&self.output, &self.general)?;
         checks::seeds(&self.sampling, &self.output)?;
@@ -81,14 +81,14 @@ impl PaintArgs {
     fn model_name(&self) -> Result<String> {
         // A denoiser without a model is the model.
         match self.model.model.as_ref().or(self.model.unet.as_ref()) {
-            Some(model) => text("model", model),
+            Some(model) => checks::path("model", model),
             None => Ok(BUILT_IN_MODEL.into()),
         }
     }
 
     fn parts(&self) -> Result<Parts> {
         let args = &self.model;
-        let path = |what, path: &Option<PathBuf>| path.as_ref().map(|path| text(what, path)).transpose();
+        let path = |what, path: &Option<PathBuf>| path.as_ref().map(|path| checks::path(what, path)).transpose();
         Ok(Parts {
             unet: path("denoiser", &args.model.as_ref().and(args.unet.clone()))?,
             vae: path("autoencoder", &args.vae)?,
@@ -108,7 +108,7 @@ impl PaintArgs {
             negative: args.negative_prompt.clone(),
             negative_2: args.negative_prompt_2.clone(),
             clip_skip: args.clip_skip,
-            embeddings: args.embeddings.iter().map(|path| text("embedding", path)).collect::<Result<_>>()?,
+            embeddings: args.embeddings.iter().map(|path| checks::path("embedding", path)).collect::<Result<_>>()?,
             weighting: args.weighting,
             long_prompt: args.long_prompt,
         })
@@ -127,14 +127,4 @@ impl PaintArgs {
             rng: args.rng,
         })
     }
-}
-
-/// A path as part of the request.
-pub(super) fn text(what: &str, path: &Path) -> Result<String> {
-    path.to_str().map(Into::into).ok_or_else(|| {
-        Error::usage(
-            format!("the path of the {what}, `{}`, is not valid UTF-8", path.display()),
-            "rename it, or give a link to it: the path is part of the request, which is text",
-        )
-    })
 }

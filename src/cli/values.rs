@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::sampling::{SchedulerChoice, Seed};
+use crate::image::input::Margins;
 use crate::pipeline::DeviceChoice;
-use crate::request::limits;
+use crate::request::{check_strength, limits};
 use crate::sampling::parse_scheduler;
 use crate::{Error, Result};
 
@@ -21,6 +22,18 @@ pub fn whole(text: &str, range: RangeInclusive<usize>) -> Result<usize> {
     match usize::try_from(number) {
         Ok(n) if range.contains(&n) => Ok(n),
         _ if number < low as i128 => Err(outside(text, "below", low, low, high)),
+        _ => Err(outside(text, "above", high, low, high)),
+    }
+}
+
+/// A whole number within a range that may go below zero.
+pub fn signed(text: &str, range: RangeInclusive<i32>) -> Result<i32> {
+    let (low, high) = (*range.start(), *range.end());
+    let number =
+        integer(text).ok_or_else(|| Error::usage(format!("`{text}` is not a whole number"), give(low, high)))?;
+    match i32::try_from(number) {
+        Ok(n) if range.contains(&n) => Ok(n),
+        _ if number < low.into() => Err(outside(text, "below", low, low, high)),
         _ => Err(outside(text, "above", high, low, high)),
     }
 }
@@ -117,6 +130,30 @@ pub fn crop(text: &str) -> Result<(usize, usize)> {
     })
 }
 
+/// A strength: above 0 and up to 1.
+pub fn strength(text: &str) -> Result<f64> {
+    let number = f64::from_str(text.trim()).ok().filter(|x| !x.is_nan());
+    let number = number.ok_or_else(|| {
+        Error::usage(format!("`{text}` is not a number"), "give a number above 0 and up to 1, such as 0.6")
+    })?;
+    check_strength(number)?;
+    Ok(number)
+}
+
+/// New ground on the four sides of a picture, as `128,0,128,0`.
+pub fn margins(text: &str) -> Result<Margins> {
+    let most = *limits::EXTENSION.end();
+    let hint = format!("give pixels to the left, above, to the right and below, up to {most}, as in `128,0,128,0`");
+    let margins: Margins = text.parse().map_err(|what: String| Error::usage(what, hint.clone()))?;
+    if margins.is_zero() {
+        return Err(Error::usage(format!("`{text}` adds nothing to the picture"), hint));
+    }
+    match [margins.left, margins.top, margins.right, margins.bottom].iter().find(|side| **side > most) {
+        Some(side) => Err(Error::usage(format!("{side} pixels of new ground are too many"), hint)),
+        None => Ok(margins),
+    }
+}
+
 fn pair(text: &str, separator: &[char], low: usize) -> Option<(usize, usize)> {
     let (a, b) = text.split_once(separator)?;
     let number = |s: &str| s.trim().parse().ok().filter(|n| (low..=MAX_TOLD).contains(n));
@@ -188,6 +225,42 @@ mod tests {
                 (format!("`{text}` is not a number"), "give 0 to 20".into())
             );
         }
+    }
+
+    #[test]
+    fn strengths_are_above_zero_and_up_to_one() {
+        assert_eq!((strength("0.6").unwrap(), strength("1").unwrap()), (0.6, 1.0));
+        for (text, message) in [
+            ("0", "as it is"),
+            ("-0.0", "as it is"),
+            ("1.5", "1.5 is above 1"),
+            ("inf", "above 1"),
+            ("-3", "below 0"),
+            ("nan", "not a number"),
+            ("60%", "not a number"),
+        ] {
+            let (said, hint) = refused(strength(text));
+            assert!(said.contains(message) && hint.contains("above 0 and up to 1"), "{text}: {said} / {hint}");
+        }
+    }
+
+    #[test]
+    fn margins_are_four_numbers() {
+        assert_eq!(margins("128, 0,64,8").unwrap(), Margins { left: 128, top: 0, right: 64, bottom: 8 });
+        for text in ["", "8", "8,8,8", "8,8,8,8,8", "-8,0,0,0", "a,0,0,0", "0,0,0,0", "4097,0,0,0"] {
+            assert!(refused(margins(text)).1.contains("128,0,128,0"), "{text}");
+        }
+    }
+
+    #[test]
+    fn signed_numbers_keep_to_their_range() {
+        assert_eq!(signed("-5", -9..=9).unwrap(), -5);
+        assert_eq!(
+            refused(signed("-10", -9..=9)),
+            ("-10 is below -9".into(), "give -9 to 9; the nearest is -9".into())
+        );
+        assert_eq!(refused(signed(&"9".repeat(60), -9..=9)).1, "give -9 to 9; the nearest is 9");
+        assert_eq!(refused(signed("x", -9..=9)).1, "give -9 to 9");
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::Result;
 pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
     match command {
         Command::Generate(args) => paint::paint(&args.request()?, &args.paint, ui),
+        Command::Img2img(args) => paint::paint(&args.request()?, &args.paint, ui),
+        Command::Inpaint(args) => paint::paint(&args.request()?, &args.paint, ui),
         Command::Bench(args) => bench::bench(args, ui),
         Command::Verify(args) => verify::verify(args, ui),
         Command::Info(args) => info::info(args, ui),

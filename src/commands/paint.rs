@@ -122,6 +122,9 @@ fn introduce(plan: &Plan, machine: &Machine, args: &PaintArgs, ui: &mut Ui) {
     if plan.request.prompt.text.is_empty() {
         ui.note("the prompt is empty: the model paints what it likes");
     }
+    for note in &plan.notes {
+        ui.note(note);
+    }
     warn(plan, args, ui);
     ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
     ui.detail(&format!("timesteps: {}", join(plan.schedule.timesteps())));
@@ -155,6 +158,7 @@ fn dry_run(plan: &Plan) -> Result<String> {
     let value = json!({
         "request": plan.request,
         "schedule": { "timesteps": plan.schedule.timesteps(), "sigmas": plan.schedule.sigmas() },
+        "notes": plan.notes,
         "warnings": plan.warnings,
     });
     serde_json::to_string_pretty(&value)

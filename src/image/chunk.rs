@@ -56,7 +56,7 @@ impl SdgenChunk {
     /// The keyword in the PNG.
     pub const KEYWORD: &'static str = "sdgen";
 
-    /// The chunk of a picture. The request's model becomes the provenance's name, and embeddings are named by their last part,
+    /// The chunk of a picture. The request's model becomes the provenance's name, and other files are named by their last part,
     /// so that no path is stored.
     #[must_use]
     pub fn new(request: &Request, batch_index: usize, provenance: &Provenance) -> Self {
@@ -64,6 +64,11 @@ impl SdgenChunk {
         let mut request = Request { model: provenance.model_name.clone(), ..request.clone() };
         for path in request.prompt.embeddings.iter_mut().chain(request.parts.paths_mut()) {
             *path = model_label(path);
+        }
+        let picture = request.input.as_mut().map(|input| &mut input.picture);
+        let mask = request.inpaint.as_mut().and_then(|inpaint| inpaint.mask.as_mut());
+        for file in picture.into_iter().chain(mask) {
+            file.file = model_label(&file.file);
         }
         SdgenChunk {
             schema: SCHEMA,

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write};
 
+use super::input::Fill;
 use super::metadata::Provenance;
 use crate::request::Request;
 use crate::sampling::Rng;
@@ -34,6 +35,7 @@ impl Infotext {
     pub fn new(request: &Request, labels: &SamplerLabels, provenance: &Provenance) -> Self {
         let sampling = &request.sampling;
         let size = request.image.width.zip(request.image.height).map(|(w, h)| format!("{w}x{h}"));
+        let inpaint = request.inpaint.as_ref();
         // A1111 calls Philox "NV": NVIDIA's numbers on any device. Its "GPU" depends on the device at hand.
         let rng = match sampling.rng {
             Rng::Torch => "CPU",
@@ -48,9 +50,15 @@ impl Infotext {
             ("Size", size),
             ("Model hash", provenance.model_hash.clone()),
             ("Model", Some(provenance.model_name.clone())),
+            ("Denoising strength", request.input.as_ref().and_then(|i| i.strength).map(|x| x.to_string())),
             ("Clip skip", request.prompt.clip_skip.filter(|n| *n > 1).map(|n| n.to_string())),
             ("RNG", Some(rng.into())),
             ("Eta DDIM", sampling.eta.filter(|eta| *eta > 0.0).map(|eta| eta.to_string())),
+            ("Mask blur", inpaint.filter(|i| i.blur > 0.0).map(|i| i.blur.to_string())),
+            ("Mask mode", inpaint.filter(|i| i.invert).map(|_| "Inpaint not masked".into())),
+            ("Inpaint area", inpaint.and_then(|i| i.only_masked).map(|_| "Only masked".into())),
+            ("Masked area padding", inpaint.and_then(|i| i.only_masked).map(|n| n.to_string())),
+            ("Masked content", inpaint.and_then(|i| masked_content(i.fill)).map(Into::into)),
             ("Version", Some(format!("sdgen {}", provenance.version))),
         ];
         Infotext {
@@ -64,6 +72,15 @@ impl Infotext {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A1111's name for what lies under the mask at the start, unless it is the picture.
+fn masked_content(fill: Fill) -> Option<&'static str> {
+    match fill {
+        Fill::Original => None,
+        Fill::Noise => Some("latent noise"),
+        Fill::Blur => Some("fill"),
     }
 }
 
@@ -99,6 +116,7 @@ fn quote(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::{Inpaint, Input};
 
     fn labels() -> SamplerLabels {
         SamplerLabels { sampler: "DPM++ 2M".into(), schedule_type: "Karras".into() }
@@ -141,6 +159,23 @@ mod tests {
         let text = write(&request);
         assert!(text.contains("CFG scale: 7.5, "), "{text}");
         assert!(text.ends_with("Model: v1-5, Clip skip: 2, RNG: NV, Eta DDIM: 0.5, Version: sdgen 1.2.3"), "{text}");
+    }
+
+    #[test]
+    fn what_a_picture_began_with_is_said_in_a1111s_words() {
+        let mut request = request("x", None);
+        request.input = Some(Input { strength: Some(0.75), ..Input::default() });
+        assert!(write(&request).contains("Model: v1-5, Denoising strength: 0.75, RNG: CPU, Version"));
+        request.inpaint =
+            Some(Inpaint { blur: 4.0, invert: true, only_masked: Some(32), fill: Fill::Blur, ..Inpaint::default() });
+        let text = write(&request);
+        assert!(
+            text.ends_with(
+                "RNG: CPU, Mask blur: 4, Mask mode: Inpaint not masked, Inpaint area: Only masked, Masked area padding: 32, \
+                 Masked content: fill, Version: sdgen 1.2.3"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

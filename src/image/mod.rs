@@ -23,7 +23,7 @@ pub use chunk::{FileHash, MadeWith, ModelFacts, SdgenChunk};
 pub use hash::{sha256, sha256_file, short_hash};
 pub use infotext::{Infotext, SamplerLabels};
 pub use metadata::{metadata, model_label, MetadataMode, Provenance};
-pub use pixels::to_pictures;
+pub use pixels::{to_pictures, to_tensor};
 pub use png::{encode, read_texts, TextChunk};
 pub use template::{Stamp, Template};
 pub use write::{Output, OutputOptions, Written};

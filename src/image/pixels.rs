@@ -1,4 +1,4 @@
-//! From the decoder's values to 8-bit pixels, as diffusers' `VaeImageProcessor` does.
+//! From the decoder's values to 8-bit pixels, and from pixels to the encoder's, as diffusers' `VaeImageProcessor` does.
 
 use ::image::RgbImage;
 use candle_core::{DType, Device, Tensor};
@@ -32,6 +32,17 @@ pub fn to_pictures(decoded: &Tensor) -> Result<Vec<RgbImage>> {
             size.and_then(|(w, h)| RgbImage::from_raw(w, h, bytes)).ok_or_else(|| wrong_shape(&decoded))
         })
         .collect()
+}
+
+/// A picture as the encoder takes it, `[1, 3, height, width]` f32: of 0..255 to -1..1, in f32 as in the reference.
+///
+/// # Errors
+/// When the device fails.
+pub fn to_tensor(picture: &RgbImage, device: &Device) -> Result<Tensor> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let values: Vec<f32> = picture.as_raw().iter().map(|byte| 2.0 * (f32::from(*byte) / 255.0) - 1.0).collect();
+    let rows = Tensor::from_vec(values, (1, height, width, 3), &Device::Cpu)?;
+    Ok(rows.permute((0, 3, 1, 2))?.contiguous()?.to_device(device)?)
 }
 
 fn to_byte(value: f32) -> u8 {
@@ -78,6 +89,16 @@ mod tests {
         assert_eq!(pictures.len(), 2);
         assert_eq!(&pictures[0], picture);
         assert!(pictures[1].as_raw().iter().all(|&b| b == 255));
+        Ok(())
+    }
+
+    #[test]
+    fn pixels_become_values_and_back() -> Result<()> {
+        let picture = RgbImage::from_fn(16, 16, |x, y| ::image::Rgb([(16 * y + x) as u8, 255, 0]));
+        let values = to_tensor(&picture, &Device::Cpu)?;
+        assert_eq!(values.dims(), [1, 3, 16, 16]);
+        assert_eq!(values.get(0)?.get(0)?.get(3)?.get(7)?.to_scalar::<f32>()?, 2.0 * (55.0f32 / 255.0) - 1.0);
+        assert_eq!(to_pictures(&values)?[0], picture);
         Ok(())
     }
 

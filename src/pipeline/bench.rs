@@ -6,8 +6,8 @@ use crate::kernels::peak::{self, Peak};
 use crate::kernels::Isa;
 use crate::nn::profile::{self, Profile};
 use crate::pipeline::model::Model;
-use crate::pipeline::sample::{draw, Guided};
-use crate::pipeline::{decode, encode, memory, Event, Events, Machine, Phase, Plan};
+use crate::pipeline::sample::Guided;
+use crate::pipeline::{decode, encode, latents, memory, Event, Events, Machine, Phase, Plan};
 use crate::sampling::Denoiser;
 use crate::{Error, Result};
 
@@ -103,16 +103,16 @@ impl Bench<'_> {
     }
 
     fn step(&mut self) -> Result<Times> {
-        let (_, latents) = draw(self.plan, self.machine)?;
+        let latents = latents::from_noise(self.plan, latents::noise(self.plan).as_mut(), self.machine)?;
         let text = encode::encode_now(self.plan, self.model, self.events)?;
-        let mut denoiser = Guided::new(self.plan, self.model, &text, self.machine)?;
+        let mut denoiser = Guided::new(self.plan, self.model, &text, None, &self.machine.device)?;
         let timestep = self.plan.schedule.timesteps().first().copied().unwrap_or_default();
         self.repeat(Phase::Sample, |_| denoiser.predict(&latents, timestep, 0).map(drop))
     }
 
     fn decode(&mut self) -> Result<Times> {
         let (plan, model) = (self.plan, self.model);
-        let latents = draw(plan, self.machine)?.1.narrow(0, 0, 1)?;
+        let latents = latents::from_noise(plan, latents::noise(plan).as_mut(), self.machine)?.narrow(0, 0, 1)?;
         self.repeat(Phase::Decode, |_| decode::pixels(&model.vae, &plan.family, &latents).map(drop))
     }
 

@@ -20,7 +20,7 @@ pub struct Encodings {
 #[derive(Clone, PartialEq)]
 struct Key {
     prompt: Prompt,
-    steps: Option<usize>,
+    steps: usize,
     guided: bool,
 }
 
@@ -38,7 +38,7 @@ pub struct Encoding {
 /// # Errors
 /// [`crate::Error::Usage`] when a prompt asks for what the model does not have, such as a clip skip beyond its layers.
 pub fn encode(plan: &Plan, model: &Model, cache: &mut Encodings, events: &mut dyn Events) -> Result<Encoding> {
-    let key = Key { prompt: plan.request.prompt.clone(), steps: plan.request.sampling.steps, guided: plan.guided() };
+    let key = Key { prompt: plan.request.prompt.clone(), steps: plan.schedule.steps(), guided: plan.guided() };
     if let Some((_, encoding)) = cache.last.as_ref().filter(|(last, _)| *last == key) {
         return Ok(encoding.clone());
     }
@@ -55,7 +55,8 @@ pub(super) fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) ->
     let prompt = &plan.request.prompt;
     let options =
         EncodeOptions { clip_skip: prompt.clip_skip, weighting: prompt.weighting, long_prompt: prompt.long_prompt };
-    let steps = plan.request.sampling.steps.unwrap_or(1);
+    // Of a run that begins with a picture, prompts count the steps that are made.
+    let steps = plan.schedule.steps();
     let positive = model.text.encode(&prompt.text, prompt.text_2.as_deref(), steps, &options)?;
     tell(&positive, events)?;
     if !plan.guided() {

@@ -12,6 +12,8 @@ pub enum Phase {
     Load,
     /// Encoding the prompt.
     Encode,
+    /// Encoding the picture to begin with.
+    EncodePicture,
     /// Denoising; counted in steps.
     Sample,
     /// Latents to pixels; counted in pictures.

@@ -9,6 +9,7 @@ use crate::models::clip::ClipTextConfig;
 use crate::models::unet::UNetConfig;
 use crate::models::vae::VaeConfig;
 use crate::models::OneOrMany;
+use crate::request::Task;
 use crate::sampling::{Prediction, Sampler, SchedulerConfig};
 use crate::{Error, Result};
 
@@ -104,26 +105,38 @@ impl Family {
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
             unet,
         };
-        family.check_task(&files.name())?;
         family.check_fit(&files.name())?;
         Ok(family)
     }
 
-    /// Refuses models that want more than a text.
-    fn check_task(&self, name: &str) -> Result<()> {
+    /// Whether the UNet also sees the mask and the masked picture.
+    #[must_use]
+    pub fn sees_mask(&self) -> bool {
+        self.unet.in_channels == 2 * self.vae.latent_channels + 1
+    }
+
+    /// Refuses models that want more than the task has for them. `name` is the model's.
+    ///
+    /// # Errors
+    /// [`Error::Model`] saying what the model is and what it is for.
+    pub fn check_task(&self, task: Task, name: &str) -> Result<()> {
         let (channels, latents) = (self.unet.in_channels, self.vae.latent_channels);
-        if channels == latents {
+        if channels == latents || task == Task::Inpaint && self.sees_mask() {
             return Ok(());
         }
-        let what = match channels {
-            9 => "an inpainting model: its UNet also wants a mask and a masked picture",
-            8 => "a model that edits pictures: its UNet also wants a picture",
-            _ => "no text-to-image model",
+        let command = task.command();
+        let (what, hint) = match channels {
+            _ if self.sees_mask() => (
+                "an inpainting model: its UNet also wants a mask and a masked picture",
+                "paint a part of a picture with it: `sdgen inpaint -i photo.png --mask mask.png`".into(),
+            ),
+            _ if channels == 2 * latents => (
+                "a model that edits pictures as it is told, such as InstructPix2Pix: its UNet also wants a picture",
+                format!("`{command}` runs models whose UNet takes {latents} channels"),
+            ),
+            _ => ("of no known kind", format!("`{command}` runs models whose UNet takes {latents} channels")),
         };
-        Err(Error::model(
-            format!("`{name}` is {what} ({channels} input channels)"),
-            format!("`generate` runs models whose UNet takes {latents} channels"),
-        ))
+        Err(Error::model(format!("`{name}` is {what} ({channels} input channels)"), hint))
     }
 
     /// Refuses parts that do not belong together.
@@ -168,22 +181,39 @@ impl Family {
         1 << self.vae.block_out_channels.len().saturating_sub(1)
     }
 
+    /// Latents as the encoder gives them -> latents as the denoiser takes them.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn from_encoder(&self, latents: &Tensor) -> Result<Tensor> {
+        let (scale, shift) = (self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0));
+        match self.normalisation(latents)? {
+            Some((mean, std)) => Ok(latents.broadcast_sub(&mean)?.affine(scale, 0.0)?.broadcast_div(&std)?),
+            None => Ok(latents.affine(scale, -shift * scale)?),
+        }
+    }
+
     /// Latents as the sampler leaves them -> latents as the decoder takes them.
     ///
     /// # Errors
     /// When the tensor library fails.
     pub fn to_decoder(&self, latents: &Tensor) -> Result<Tensor> {
         let (scale, shift) = (1.0 / self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0));
+        match self.normalisation(latents)? {
+            Some((mean, std)) => Ok(latents.broadcast_mul(&std)?.affine(scale, 0.0)?.broadcast_add(&mean)?),
+            None => Ok(latents.affine(scale, shift)?),
+        }
+    }
+
+    /// Mean and deviation of each channel, `[1, channels, 1, 1]`: some fine-tunes of SDXL normalise channels by themselves.
+    fn normalisation(&self, latents: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        let each = |values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+            Tensor::new(values, latents.device())?.reshape((1, (), 1, 1))
+        };
         match (&self.vae.latents_mean, &self.vae.latents_std) {
-            // Some fine-tunes of SDXL normalise each channel by itself.
-            (Some(mean), Some(std)) => {
-                let each = |values: &[f64]| {
-                    let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-                    Tensor::new(values, latents.device())?.reshape((1, (), 1, 1))
-                };
-                Ok(latents.broadcast_mul(&each(std)?)?.affine(scale, 0.0)?.broadcast_add(&each(mean)?)?)
-            }
-            _ => Ok(latents.affine(scale, shift)?),
+            (Some(mean), Some(std)) => Ok(Some((each(mean)?, each(std)?))),
+            _ => Ok(None),
         }
     }
 
@@ -254,6 +284,37 @@ mod tests {
             assert_eq!(family.two_encoders(), model.starts_with("sdxl"), "{model}");
             assert_eq!(family.defaults(false), Defaults { steps, guidance, size: (128, 128) }, "{model}");
         }
+    }
+
+    #[test]
+    fn models_are_for_tasks_that_have_what_they_want() {
+        let mut family = family("sd15");
+        let all = [Task::TextToImage, Task::ImageToImage, Task::Inpaint];
+        let refused = |family: &Family| all.map(|task| family.check_task(task, "x").err().map(|e| e.hint().unwrap()));
+        assert_eq!(refused(&family), [None, None, None]);
+        family.unet.in_channels = 9;
+        let [generate, img2img, inpaint] = refused(&family);
+        assert!(generate.unwrap().contains("sdgen inpaint") && img2img.unwrap().contains("sdgen inpaint"));
+        assert_eq!(inpaint, None);
+        family.unet.in_channels = 8;
+        let message = family.check_task(Task::Inpaint, "x").unwrap_err().to_string();
+        assert!(message.contains("InstructPix2Pix") && message.contains("8 input channels"), "{message}");
+    }
+
+    #[test]
+    fn latents_of_the_encoder_are_those_of_the_decoder() {
+        let mut family = family("sd15");
+        let latents = Tensor::randn(0f32, 3f32, (1, 4, 2, 2), &candle_core::Device::Cpu).unwrap();
+        let there_and_back = |family: &Family| {
+            let back = family.to_decoder(&family.from_encoder(&latents).unwrap()).unwrap();
+            (back - &latents).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+        };
+        assert!(there_and_back(&family) < 1e-6);
+        family.vae.shift_factor = Some(0.1159);
+        assert!(there_and_back(&family) < 1e-6);
+        family.vae.latents_mean = Some(vec![1.0, -2.0, 0.5, 0.0]);
+        family.vae.latents_std = Some(vec![2.0, 3.0, 0.5, 1.0]);
+        assert!(there_and_back(&family) < 2e-6);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 //! Only `commands` calls this; it calls `hub`, `text`, `sampling`, `models` and `image`, and knows no flags and no terminal.
 
 mod bench;
+mod canvas;
 mod decode;
 mod encode;
 mod events;
 mod family;
+mod inpaint;
+mod latents;
 mod machine;
 mod memory;
 mod model;
@@ -32,7 +35,8 @@ pub struct Watch {
     pub every: Option<usize>,
 }
 
-/// Makes the pictures of a plan: loads the model unless the engine holds it, encodes the prompt, samples, decodes, checks, and
+/// Makes the pictures of a plan: loads the model unless the engine holds it, encodes the prompt and the picture to begin
+/// with, samples, decodes, checks, and
 /// hands each picture to `events`.
 ///
 /// # Errors
@@ -45,10 +49,13 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     engine.load(plan, events)?;
     let (machine, model, encodings) = engine.parts()?;
     let text = encode::encode(plan, model, encodings, events)?;
-    let latents = sample::sample(plan, model, &text, machine, watch.every, events)?;
+    let mut noise = latents::noise(plan);
+    let start = latents::start(plan, model, machine, noise.as_mut(), events)?;
+    let latents = sample::sample(plan, model, &text, start, noise.as_mut(), watch.every, events)?;
     let pictures = decode::decode(plan, model, machine, &latents, events)?;
     let provenance = provenance::provenance(plan, machine, &mut model.hash);
-    for (index, picture) in pictures.iter().enumerate() {
+    for (index, picture) in pictures.into_iter().enumerate() {
+        let picture = &plan.finish(picture);
         events.on(Event::Picture { index, picture, provenance: &provenance })?;
     }
     Ok(())

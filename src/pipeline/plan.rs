@@ -1,9 +1,20 @@
 //! [`Plan`]: the request made complete, and the schedule it leads to, before any weights are read.
 
+use std::sync::Arc;
+
+use image::RgbImage;
+
 use crate::hub::{self, ModelFiles};
-use crate::pipeline::family::Family;
+use crate::image::input::Fill;
+use crate::pipeline::canvas::{Canvas, Prepared};
+use crate::pipeline::family::{Defaults, Family};
+use crate::request::{Inpaint, Task};
 use crate::sampling::Schedule;
 use crate::{Request, Result};
+
+/// Strengths where none is said: diffusers'.
+const IMAGE_STRENGTH: f64 = 0.8;
+const INPAINT_STRENGTH: f64 = 1.0;
 
 /// What will be done.
 #[derive(Debug, Clone)]
@@ -16,6 +27,10 @@ pub struct Plan {
     pub family: Family,
     /// Timesteps and sigmas.
     pub schedule: Schedule,
+    /// The picture to begin with, if there is one.
+    pub canvas: Option<Arc<Canvas>>,
+    /// What was chosen for the user.
+    pub notes: Vec<String>,
     /// Inputs that will have no effect, and why.
     pub warnings: Vec<String>,
 }
@@ -30,7 +45,14 @@ impl Plan {
         let mut request = request.clone();
         let files = hub::resolve(&request.model, &request.parts)?;
         let family = Family::detect(&files)?;
-        fill_in(&mut request, &family, files.is_built_in());
+        family.check_task(request.task(), &files.name())?;
+        request.validate()?;
+        let defaults = family.defaults(files.is_built_in());
+        let (canvas, mut notes) = match Canvas::prepare(&mut request, defaults.size)? {
+            Some(Prepared { canvas, notes }) => (Some(Arc::new(canvas)), notes),
+            None => (None, Vec::new()),
+        };
+        fill_in(&mut request, &defaults);
         request.validate()?;
         let s = &request.sampling;
         let schedule = Schedule::plan(
@@ -40,11 +62,19 @@ impl Plan {
             s.steps.unwrap_or_default(),
             s.eta.unwrap_or_default(),
         )?;
+        let all = schedule.steps();
+        let schedule = match request.input.as_ref().and_then(|input| input.strength) {
+            Some(strength) => schedule.with_strength(strength)?,
+            None => schedule,
+        };
+        if schedule.steps() < all {
+            notes.push(format!("{} of {all} steps are made at strength {}", schedule.steps(), strength(&request)));
+        }
         request.sampling.scheduler = Some(schedule.sampler());
         request.sampling.sigmas = Some(schedule.sigma_spacing());
         let mut warnings = without_effect(&request, &family);
         warnings.extend(schedule.notes().iter().cloned());
-        Ok(Plan { request, files, family, schedule, warnings })
+        Ok(Plan { request, files, family, schedule, canvas, notes, warnings })
     }
 
     /// Whether the unconditional prediction takes part: as in diffusers, above a guidance scale of 1.
@@ -60,6 +90,21 @@ impl Plan {
         (image.width.unwrap_or_default(), image.height.unwrap_or_default())
     }
 
+    /// How much of the way from noise to the picture is gone: all of it without a picture to begin with.
+    #[must_use]
+    pub fn strength(&self) -> f64 {
+        strength(&self.request)
+    }
+
+    /// The whole picture, where only a part of it was painted.
+    #[must_use]
+    pub fn finish(&self, painted: RgbImage) -> RgbImage {
+        match &self.canvas {
+            Some(canvas) => canvas.finish(painted),
+            None => painted,
+        }
+    }
+
     /// Pictures made from one draw.
     #[must_use]
     pub fn batch(&self) -> usize {
@@ -67,8 +112,15 @@ impl Plan {
     }
 }
 
-fn fill_in(request: &mut Request, family: &Family, built_in: bool) {
-    let defaults = family.defaults(built_in);
+fn strength(request: &Request) -> f64 {
+    request.input.as_ref().and_then(|input| input.strength).unwrap_or(1.0)
+}
+
+fn fill_in(request: &mut Request, defaults: &Defaults) {
+    let task = request.task();
+    if let Some(input) = &mut request.input {
+        input.strength.get_or_insert(if task == Task::Inpaint { INPAINT_STRENGTH } else { IMAGE_STRENGTH });
+    }
     let sampling = &mut request.sampling;
     sampling.steps.get_or_insert(defaults.steps);
     sampling.guidance.get_or_insert(defaults.guidance);
@@ -90,6 +142,10 @@ fn is_guided(request: &Request, family: &Family) -> bool {
 
 fn without_effect(request: &Request, family: &Family) -> Vec<String> {
     let mut warnings = Vec::new();
+    let hidden = |inpaint: &Inpaint| inpaint.fill != Fill::Original && !inpaint.soft && strength(request) >= 1.0;
+    if request.inpaint.as_ref().is_some_and(hidden) {
+        warnings.push("the fill has no effect: at strength 1 the masked part begins with noise alone".to_string());
+    }
     let prompt = &request.prompt;
     if !is_guided(request, family) {
         if prompt.negative.as_deref().is_some_and(|n| !n.is_empty()) || prompt.negative_2.is_some() {

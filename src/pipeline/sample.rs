@@ -1,20 +1,22 @@
-//! Noise to latents: the UNet with classifier-free guidance, handed to a sampler.
+//! From the first latents to the last: the UNet with classifier-free guidance, handed to a sampler.
 
 use std::time::Instant;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::models::unet::{guidance_embedding, AddedCond, UNetInput};
 use crate::pipeline::decode;
 use crate::pipeline::encode::{time_ids, Encoding};
+use crate::pipeline::inpaint::Inpainting;
+use crate::pipeline::latents::Start;
 use crate::pipeline::model::Model;
-use crate::pipeline::{Event, Events, Machine, Phase, Plan};
+use crate::pipeline::{Event, Events, Phase, Plan};
 use crate::sampling::{self, guidance, Denoiser, Noise, Step};
 use crate::text::Conditioning;
 use crate::{Error, Result};
 
-/// Draws the noise of the plan's seed and runs the sampler over it; with `every`, the pictures predicted at each so-many-th step
-/// are handed to `events`.
+/// Runs the sampler from `start`, with more noise from `noise` where it takes some; with `every`, the pictures predicted at each
+/// so-many-th step are handed to `events`.
 ///
 /// Returns latents f32 `[batch, channels, height / 8, width / 8]`, not yet divided by the scaling factor.
 ///
@@ -24,13 +26,15 @@ pub fn sample(
     plan: &Plan,
     model: &Model,
     text: &Encoding,
-    machine: &Machine,
+    start: Start,
+    noise: &mut dyn Noise,
     every: Option<usize>,
     events: &mut dyn Events,
 ) -> Result<Tensor> {
-    let start = Instant::now();
-    let (mut noise, latents) = draw(plan, machine)?;
-    let mut denoiser = Guided::new(plan, model, text, machine)?;
+    let begun = Instant::now();
+    let Start { latents, inpainting } = start;
+    let inpainting = inpainting.as_ref();
+    let mut denoiser = Guided::new(plan, model, text, inpainting, latents.device())?;
     events.on(Event::Begin { phase: Phase::Sample, total: plan.schedule.steps() })?;
     let mut watch = |step: &Step<'_>| {
         if step.complete {
@@ -40,22 +44,11 @@ pub fn sample(
                 show(plan, model, step.denoised, done, events)?;
             }
         }
-        Ok(None)
+        inpainting.map_or(Ok(None), |inpainting| inpainting.after_call(&plan.schedule, step))
     };
-    let latents = sampling::sample(&plan.schedule, &mut denoiser, noise.as_mut(), latents, &mut watch)?;
-    events.on(Event::End { phase: Phase::Sample, seconds: start.elapsed().as_secs_f64() })?;
+    let latents = sampling::sample(&plan.schedule, &mut denoiser, noise, latents, &mut watch)?;
+    events.on(Event::End { phase: Phase::Sample, seconds: begun.elapsed().as_secs_f64() })?;
     Ok(latents)
-}
-
-/// The source of the plan's noise, and the latents that it begins with.
-pub(super) fn draw(plan: &Plan, machine: &Machine) -> Result<(Box<dyn Noise>, Tensor)> {
-    let sampling = &plan.request.sampling;
-    let (width, height) = plan.size();
-    let factor = plan.family.vae_scale_factor();
-    let shape = [plan.batch(), plan.family.vae.latent_channels, height / factor, width / factor];
-    let mut noise = sampling::noise_source(sampling.rng, sampling.seed.unwrap_or_default());
-    let latents = plan.schedule.scale_initial(&noise.normal(&shape)?.to_device(&machine.device)?)?;
-    Ok((noise, latents))
 }
 
 /// Hands on the pictures predicted at a step. An early prediction may be flat: that is no failure of the run.
@@ -63,7 +56,8 @@ fn show(plan: &Plan, model: &Model, denoised: &Tensor, step: usize, events: &mut
     for index in 0..denoised.dim(0)? {
         match decode::pictures(&model.vae, &plan.family, &denoised.narrow(0, index, 1)?) {
             Ok(pictures) => {
-                for picture in &pictures {
+                for picture in pictures {
+                    let picture = &plan.finish(picture);
                     events.on(Event::Intermediate { index, step, picture })?;
                 }
             }
@@ -81,12 +75,14 @@ pub(super) struct Guided<'a> {
     plan: &'a Plan,
     model: &'a Model,
     text: &'a Encoding,
+    inpainting: Option<&'a Inpainting>,
     /// SDXL's sizes, `[1, 6]`.
     time_ids: Tensor,
 }
 
 impl Denoiser for Guided<'_> {
     fn predict(&mut self, model_input: &Tensor, timestep: f64, step: usize) -> Result<Tensor> {
+        let model_input = &self.inpainting.map_or_else(|| Ok(model_input.clone()), |i| i.shown_to_unet(model_input))?;
         // Prompts count their steps from 1.
         let positive = self.text.positive.at_step(step + 1);
         let Some(negative) = self.text.negative.as_ref().map(|n| n.at_step(step + 1)) else {
@@ -111,9 +107,15 @@ impl Denoiser for Guided<'_> {
 }
 
 impl<'a> Guided<'a> {
-    /// The plan's denoiser for this text.
-    pub(super) fn new(plan: &'a Plan, model: &'a Model, text: &'a Encoding, machine: &Machine) -> Result<Self> {
-        Ok(Guided { plan, model, text, time_ids: time_ids(&plan.request, &machine.device)? })
+    /// The plan's denoiser for this text, on this device.
+    pub(super) fn new(
+        plan: &'a Plan,
+        model: &'a Model,
+        text: &'a Encoding,
+        inpainting: Option<&'a Inpainting>,
+        device: &Device,
+    ) -> Result<Self> {
+        Ok(Guided { plan, model, text, inpainting, time_ids: time_ids(&plan.request, device)? })
     }
 
     /// Runs the UNet on an input whose batch the conditionings share evenly.

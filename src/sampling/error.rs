@@ -2,6 +2,9 @@
 
 use super::{Sampler, SigmaSpacing};
 
+/// The most steps that a hint names.
+const MOST_STEPS: f64 = 150.0;
+
 /// A schedule that cannot be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ScheduleError {
@@ -74,7 +77,7 @@ pub enum ScheduleError {
         /// The sampler that was to run.
         sampler: Sampler,
     },
-    /// A strength outside 0 to 1, or one that leaves no step.
+    /// A strength so low, or out of its range, that no step is left.
     #[error("strength {strength} leaves none of the {steps} steps")]
     NothingToDo {
         /// The strength given.
@@ -105,7 +108,15 @@ impl ScheduleError {
                 format!("try `--steps {}`", (*steps).clamp(*least, *most))
             }
             Self::NoSignal { .. } => "take `--scheduler euler`".into(),
-            Self::NothingToDo { .. } => "give a strength up to 1, or more steps".into(),
+            Self::NothingToDo { strength, steps } => {
+                let least = (1000.0 / *steps as f64).ceil() / 1000.0;
+                let enough = (1.0 / strength).ceil();
+                if enough <= MOST_STEPS {
+                    format!("give a strength of at least {least}, or {enough} steps")
+                } else {
+                    format!("give a strength of at least {least}")
+                }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Load => "loading",
         Phase::Encode => "encoding",
+        Phase::EncodePicture => "encoding the picture",
         Phase::Sample => "sampling",
         Phase::Decode => "decoding",
     }

@@ -192,7 +192,7 @@ fn parts_of_different_models_do_not_belong_together() {
     for (file, from, to, words) in [
         ("text_encoder/config.json", "\"hidden_size\": 128", "\"hidden_size\": 64", ["text", "128"]),
         ("unet/config.json", "\"out_channels\": 4", "\"out_channels\": 8", ["8 channels", "VAE"]),
-        ("vae/config.json", "\"latent_channels\": 4", "\"latent_channels\": 16", ["text-to-image", "16 channels"]),
+        ("vae/config.json", "\"latent_channels\": 4", "\"latent_channels\": 16", ["4 channels", "VAE takes 16"]),
     ] {
         refused(|model| replace(&model.join(file), from, to), &words);
     }

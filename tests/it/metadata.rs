@@ -1,19 +1,6 @@
 use std::fs;
 
-use crate::support::{pixels, Sandbox};
-
-/// The text chunks of a PNG: keyword and text, uncompressed tEXt and iTXt.
-fn texts(png: &[u8]) -> Vec<(String, String)> {
-    let reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
-    let info = reader.info();
-    let latin = info.uncompressed_latin1_text.iter().map(|t| (t.keyword.clone(), t.text.clone()));
-    let utf8 = info.utf8_text.iter().map(|t| (t.keyword.clone(), t.get_text().unwrap()));
-    latin.chain(utf8).collect()
-}
-
-fn text(png: &[u8], keyword: &str) -> Option<String> {
-    texts(png).into_iter().find(|(k, _)| k == keyword).map(|(_, text)| text)
-}
+use crate::support::{pixels, text_chunk as text, texts, Sandbox};
 
 #[test]
 fn a_picture_tells_how_it_was_made_as_much_as_asked() {

@@ -159,3 +159,24 @@ pub fn difference(a: &image::RgbImage, b: &image::RgbImage) -> (u8, f64) {
     let sum: f64 = steps.iter().map(|s| f64::from(*s)).sum();
     (steps.iter().copied().max().unwrap_or(0), sum / steps.len() as f64)
 }
+
+/// How near two pictures of one size are, in decibels: 48 is one of 255 levels everywhere.
+pub fn psnr(a: &image::RgbImage, b: &image::RgbImage) -> f64 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let squares: f64 = a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
+    10.0 * (255.0f64.powi(2) * a.as_raw().len() as f64 / squares).log10()
+}
+
+/// The text chunks of a PNG: keyword and text, uncompressed tEXt and iTXt.
+pub fn texts(png: &[u8]) -> Vec<(String, String)> {
+    let reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let info = reader.info();
+    let latin = info.uncompressed_latin1_text.iter().map(|t| (t.keyword.clone(), t.text.clone()));
+    let utf8 = info.utf8_text.iter().map(|t| (t.keyword.clone(), t.get_text().unwrap()));
+    latin.chain(utf8).collect()
+}
+
+/// One of them.
+pub fn text_chunk(png: &[u8], keyword: &str) -> Option<String> {
+    texts(png).into_iter().find(|(k, _)| k == keyword).map(|(_, text)| text)
+}

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Pictures of the tiny models by diffusers, for `tests/it/parity.rs`.
 
-Writes tests/fixtures/pictures/cases.json (name, model, arguments of sdgen) and a PNG for each picture. All random numbers are
+Writes tests/fixtures/pictures/cases.json (name, model, command and arguments of sdgen), a PNG for each picture, and in `given/` the
+picture and the mask that some begin with. All random numbers are
 those of torch's CPU generator. The pictures mean nothing; they show whether sdgen computes the same thing.
 
 Needs torch 2.15.0, diffusers 0.42.1, transformers 5.23.0 and pillow; runs in about a minute:
@@ -12,7 +13,9 @@ import json
 from pathlib import Path
 
 import diffusers as d
+import numpy as np
 import torch
+from PIL import Image
 from transformers import CLIPTextModel
 
 FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "fixtures"
@@ -45,7 +48,11 @@ OPTIONS = {
     "--crop": lambda v: {"crops_coords_top_left": tuple(reversed([int(n) for n in v.split(",")]))},
     "--width": lambda v: {"width": int(v)},
     "--height": lambda v: {"height": int(v)},
+    "--strength": lambda v: {"strength": float(v)},
 }
+# The reference stretches, drops alpha, and gives the whole picture as the model left it.
+IMAGE = {"--image": "picture.png", "--resize": "stretch", "--alpha": "drop"}
+MASK = {**IMAGE, "--mask": "mask.png", "--no-paste-back": None}
 
 
 def cases():
@@ -75,9 +82,57 @@ def cases():
     yield "sdxl-batch", "sdxl", {"--steps": "2", "--batch": "2"}
     for steps in ("1", "3", "4"):
         yield f"sdxl-turbo-{steps}", "sdxl-turbo", {"--steps": steps, "--guidance": "0"}
+    yield from cases_with_pictures()
 
 
-def picture(pipe, own, options, seed):
+def cases_with_pictures():
+    """Cases that begin with a picture. For Heun and PNDM, whose steps take two calls, every way of cutting a schedule."""
+    few = {"--steps": "5", "--strength": "0.6"}
+    for sampler in SCHEDULERS:
+        yield f"sd15-from-{sampler}", "sd15", {**IMAGE, "--scheduler": sampler, **few}
+        yield f"sd15-part-{sampler}", "sd15", {**MASK, "--scheduler": sampler, **few}
+    for sampler in ("ddim", "euler", "heun", "lcm"):
+        yield f"sd15-from-all-{sampler}", "sd15", {**IMAGE, "--scheduler": sampler, "--steps": "3", "--strength": "1"}
+        yield f"sd15-part-all-{sampler}", "sd15", {**MASK, "--scheduler": sampler, "--steps": "3", "--strength": "1"}
+    for sampler in ("pndm", "heun"):
+        yield f"sd15-from-last-{sampler}", "sd15", {**IMAGE, "--scheduler": sampler, "--steps": "5", "--strength": "0.2"}
+    batch = {"--scheduler": "euler-a", "--batch": "2", **few}
+    yield "sd15-from-batch", "sd15", {**IMAGE, **batch}
+    yield "sd15-part-batch", "sd15", {**MASK, **batch}
+    yield "sd15-from-eta", "sd15", {**IMAGE, "--scheduler": "ddim", "--eta": "0.7", **few}
+    yield "sd21-from", "sd21", {**IMAGE, **few}
+    yield "sd21-part", "sd21", {**MASK, **few}
+    yield "sdxl-from", "sdxl", {**IMAGE, **few}
+    yield "sdxl-part", "sdxl", {**MASK, **few}
+    yield "sdxl-turbo-from", "sdxl-turbo", {**IMAGE, "--steps": "4", "--strength": "0.5", "--guidance": "0"}
+    for sampler in ("ddim", "euler-a", "dpm++2m", "heun"):
+        for strength in ("0.6", "1"):
+            yield f"sd15-inpaint-{sampler}-{strength}", "sd15-inpaint", {
+                **MASK, "--scheduler": sampler, "--steps": "4", "--strength": strength, "--negative-prompt": "blurry"}
+    yield "sd15-inpaint-batch", "sd15-inpaint", {**MASK, **batch}
+
+
+def write_given():
+    """A picture of 80x60 and a mask of 64x72 with a grey rim, both of which say something at every pixel."""
+    (OUT / "given").mkdir(exist_ok=True)
+    y, x = np.mgrid[:60, :80]
+    noise = np.random.default_rng(5).integers(-20, 21, (60, 80, 3))
+    waves = np.stack([np.sin(x / 9), np.cos(y / 7), np.sin((x + y) / 11)], -1) * 90 + 128
+    Image.fromarray((waves + noise).clip(0, 255).astype("uint8")).save(OUT / "given" / "picture.png", optimize=True)
+    y, x = np.mgrid[:72, :64]
+    rim = 255 - (np.hypot(x - 36, y - 32) - 18) * 16
+    Image.fromarray(rim.clip(0, 255).astype("uint8")).save(OUT / "given" / "mask.png", optimize=True)
+
+
+def pipeline(model, command):
+    kind = {"generate": d.AutoPipelineForText2Image, "img2img": d.AutoPipelineForImage2Image,
+            "inpaint": d.AutoPipelineForInpainting}[command]
+    pipe = kind.from_pretrained(FIXTURES / "models" / model, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def picture(pipe, own, command, options, seed):
     """The pictures of one case, and sdgen's arguments for them."""
     pipe.scheduler = own.from_config(own.config)
     if "--scheduler" in options:
@@ -85,7 +140,14 @@ def picture(pipe, own, options, seed):
         if "--sigmas" in options:
             extra = {**extra, SIGMAS[options["--sigmas"]]: True}
         pipe.scheduler = scheduler.from_config(own.config, **extra)
-    arguments = dict(prompt=PROMPT, guidance_scale=5.0, generator=torch.Generator("cpu").manual_seed(seed), **SIZE)
+    size = {} if command == "img2img" else SIZE
+    arguments = dict(prompt=PROMPT, guidance_scale=5.0, generator=torch.Generator("cpu").manual_seed(seed), **size)
+    if command != "generate":
+        arguments["image"] = Image.open(OUT / "given" / options["--image"])
+    if command == "img2img":
+        arguments["image"] = arguments["image"].resize((SIZE["width"], SIZE["height"]), Image.LANCZOS)
+    if command == "inpaint":
+        arguments["mask_image"] = Image.open(OUT / "given" / options["--mask"])
     for option, value in options.items():
         arguments |= OPTIONS.get(option, lambda _: {})(value)
     return pipe(**arguments).images
@@ -96,22 +158,23 @@ def main():
     # diffusers' clip skip wants the nesting that transformers 5 flattened.
     CLIPTextModel.text_model = property(lambda self: self)
     OUT.mkdir(exist_ok=True)
-    for old in OUT.iterdir():
+    for old in OUT.glob("*.png"):
         old.unlink()
+    write_given()
     pipes, table = {}, []
     for number, (name, model, options) in enumerate(cases()):
-        if model not in pipes:
-            pipe = d.DiffusionPipeline.from_pretrained(FIXTURES / "models" / model, torch_dtype=torch.float32)
-            pipe.set_progress_bar_config(disable=True)
-            pipes[model] = (pipe, pipe.scheduler)
+        command = "inpaint" if "--mask" in options else "img2img" if "--image" in options else "generate"
+        if (model, command) not in pipes:
+            pipe = pipeline(model, command)
+            pipes[model, command] = (pipe, pipe.scheduler)
         seed = 100 + number
-        pictures = picture(*pipes[model], options, seed)
+        pictures = picture(*pipes[model, command], command, options, seed)
         for index, image in enumerate(pictures):
             image.save(OUT / f"{name}-{index}.png", optimize=True)
         given = {"--prompt": PROMPT, "--seed": str(seed), "--guidance": "5", "--width": str(SIZE["width"]),
                  "--height": str(SIZE["height"]), **options}
-        arguments = [word for pair in given.items() for word in pair]
-        table.append({"name": name, "model": model, "pictures": len(pictures), "arguments": arguments})
+        arguments = [word for pair in given.items() for word in pair if word is not None]
+        table.append({"name": name, "model": model, "command": command, "pictures": len(pictures), "arguments": arguments})
     lines = ",\n".join(json.dumps(row) for row in table)
     (OUT / "cases.json").write_text(f"[\n{lines}\n]\n")
 

@@ -1,0 +1,47 @@
+//! `sdgen img2img`: image to image.
+
+use clap::Args;
+
+use super::input::InputArgs;
+use super::paint::PaintArgs;
+use crate::image::input::Alpha;
+use crate::{Error, Request, Result};
+
+const EXAMPLES: &str = "\
+Examples:
+  sdgen img2img -i apple.png \"a green apple\"
+  sdgen img2img -i photo.jpg \"as a watercolour\" --strength 0.6 -m ./stable-diffusion-v1-5
+  sdgen img2img -i photo.jpg \"in winter\" -W 768 -H 512 --resize fill -m ./stable-diffusion-v1-5
+  cat sketch.png | sdgen img2img -i - \"sunflower\" --output - | display";
+
+/// Make pictures from a picture and a text.
+///
+/// The picture gets noise, as much as the strength says, and is denoised towards the text. Its size is the result's, rounded
+/// down to multiples of 8, unless another one is given.
+#[derive(Debug, Clone, Args)]
+#[command(args_override_self = true, disable_help_flag = true, after_help = EXAMPLES)]
+pub struct Img2ImgArgs {
+    /// What all commands that make pictures know.
+    #[command(flatten)]
+    pub paint: PaintArgs,
+    /// The picture to begin with.
+    #[command(flatten)]
+    pub input: InputArgs,
+}
+
+impl Img2ImgArgs {
+    /// Everything among the options that decides the picture.
+    ///
+    /// # Errors
+    /// As [`PaintArgs::request`], and when there is no picture to begin with.
+    pub fn request(&self) -> Result<Request> {
+        let request = self.paint.request()?;
+        if self.input.alpha == Alpha::Mask {
+            return Err(Error::usage(
+                "`--alpha mask` makes a mask, and img2img has none",
+                "to paint what is transparent: `sdgen inpaint --alpha mask`",
+            ));
+        }
+        Ok(Request { input: Some(self.input.input()?), ..request })
+    }
+}

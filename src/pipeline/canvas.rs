@@ -1,0 +1,365 @@
+//! [`Canvas`]: the picture that a run begins with and its mask, read and brought to size, and the way of what is painted back
+//! into the whole picture.
+
+use image::RgbImage;
+
+use crate::image::input::{
+    extend, fill_from_around, fit, fit_note, load, load_mask, paste_back, picture_size, Alpha, Fill, LoadedMask, Mask,
+    Region, Resize, Source,
+};
+use crate::request::{limits, Inpaint, Input, Request};
+use crate::{Error, Result};
+
+/// What a run paints on.
+#[derive(Debug, Clone)]
+pub struct Canvas {
+    /// What the run begins with, of the plan's size.
+    pub picture: RgbImage,
+    /// What of it is painted anew: 255 wholly; only 0 and 255 unless the mask is soft. `None` is all of it.
+    pub mask: Option<Mask>,
+    frame: Option<Frame>,
+}
+
+/// Where the painted goes.
+#[derive(Debug, Clone)]
+struct Frame {
+    /// The picture around it.
+    whole: RgbImage,
+    /// The part that is worked on; all of it when absent.
+    region: Option<Region>,
+    /// What of the painted is shown, of the whole's size; all of it when absent.
+    shown: Option<Mask>,
+}
+
+/// A canvas, and what the user should know of it.
+pub struct Prepared {
+    pub canvas: Canvas,
+    pub notes: Vec<String>,
+}
+
+impl Canvas {
+    /// Reads the pictures that a request names and fills in what they decide: its size, and the files' hashes. `default` is the
+    /// size that the model was made for.
+    ///
+    /// # Errors
+    /// When a file is no picture or none to work with, or a mask has nothing to paint.
+    pub fn prepare(request: &mut Request, default: (usize, usize)) -> Result<Option<Prepared>> {
+        let Some(input) = &mut request.input else { return Ok(None) };
+        let loaded = load(&Source::new(&input.picture.file), input.alpha)?;
+        input.picture.sha256 = Some(loaded.record.sha256);
+        let mut work = Work { notes: loaded.notes, input, asked: (request.image.width, request.image.height) };
+        let canvas = match &mut request.inpaint {
+            None => {
+                let (size, place) = work.place(loaded.rgb.dimensions())?;
+                Canvas { picture: place.of(&loaded.rgb, size), mask: None, frame: None }
+            }
+            Some(inpaint) => {
+                let mask = work.read_mask(inpaint, loaded.mask)?;
+                work.inpaint(inpaint, loaded.rgb, mask, default)?
+            }
+        };
+        let notes = work.notes;
+        let (width, height) = canvas.picture.dimensions();
+        (request.image.width, request.image.height) = (Some(width as usize), Some(height as usize));
+        Ok(Some(Prepared { canvas, notes }))
+    }
+
+    /// The whole picture with what was painted on the canvas in its place.
+    #[must_use]
+    pub fn finish(&self, painted: RgbImage) -> RgbImage {
+        let Some(frame) = &self.frame else { return painted };
+        let painted = match &frame.region {
+            Some(region) => region.unzoom(&frame.whole, &painted),
+            None => painted,
+        };
+        match &frame.shown {
+            Some(shown) => paste_back(&frame.whole, &painted, shown),
+            None => painted,
+        }
+    }
+}
+
+/// A mask that was read.
+enum RawMask {
+    File(LoadedMask),
+    /// Of the picture's size.
+    Alpha(Mask),
+}
+
+/// What preparing takes from place to place.
+struct Work<'a> {
+    input: &'a Input,
+    /// Width and height that the user asked for.
+    asked: (Option<usize>, Option<usize>),
+    notes: Vec<String>,
+}
+
+/// How a picture gets the size of the canvas.
+enum Place {
+    /// Scaled and cut as said.
+    Fit(Resize),
+    /// Only cut: a picture that gives the canvas its size, but for the grid.
+    Cut(Region),
+}
+
+impl Work<'_> {
+    /// Size of the canvas for a picture of this size, and how that gets there.
+    fn place(&mut self, picture: (u32, u32)) -> Result<((u32, u32), Place)> {
+        let how = self.input.resize;
+        let planned = picture_size(picture, self.asked, how, limits::SIDE_STEP)?;
+        let size = (planned.width, planned.height);
+        if self.asked == (None, None) && how == Resize::Crop {
+            // No pixel is changed: scaling by a hair would blur all of them.
+            let (left, top) = ((picture.0 - size.0) / 2, (picture.1 - size.1) / 2);
+            self.notes.extend(planned.note);
+            return Ok((size, Place::Cut(Region { left, top, width: size.0, height: size.1 })));
+        }
+        self.notes.extend(planned.note.or_else(|| fit_note(picture, size, how)));
+        Ok((size, Place::Fit(how)))
+    }
+
+    fn read_mask(&mut self, inpaint: &mut Inpaint, alpha: Option<Mask>) -> Result<Option<RawMask>> {
+        let Some(file) = &mut inpaint.mask else {
+            if self.input.alpha == Alpha::Mask && alpha.is_none() && inpaint.extend.is_none() {
+                let message = format!("`{}` has no transparency to be its mask", self.input.picture.file);
+                return Err(Error::picture(message, "give a mask with `--mask mask.png`"));
+            }
+            return Ok(alpha.map(RawMask::Alpha));
+        };
+        let mut mask = load_mask(&Source::new(&file.file))?;
+        file.sha256 = Some(mask.record.sha256.clone());
+        self.notes.append(&mut mask.notes);
+        Ok(Some(RawMask::File(mask)))
+    }
+
+    fn inpaint(
+        &mut self,
+        inpaint: &Inpaint,
+        mut picture: RgbImage,
+        mask: Option<RawMask>,
+        default: (usize, usize),
+    ) -> Result<Canvas> {
+        let (mut mask, mut invert) = (mask, inpaint.invert);
+        if let Some(margins) = inpaint.extend {
+            let old = mask.map(|mask| self.at_size(mask, invert, picture.dimensions(), None));
+            invert = false;
+            let extended = extend(&picture, old.as_ref(), margins);
+            picture = extended.rgb;
+            mask = Some(RawMask::Alpha(extended.mask));
+        }
+        let Some(mask) = mask else {
+            return Err(Error::usage("nothing says what of the picture is painted anew", "give a mask"));
+        };
+        let Some(pad) = inpaint.only_masked else {
+            let (size, place) = self.place(picture.dimensions())?;
+            let mask = self.at_size(mask, invert, picture.dimensions(), Some((size, &place)));
+            let whole = place.of(&picture, size);
+            let mask = self.finished_mask(mask, inpaint)?;
+            return Ok(Canvas::new(whole, None, mask, inpaint, size));
+        };
+        let size = (self.asked.0.unwrap_or(default.0) as u32, self.asked.1.unwrap_or(default.1) as u32);
+        let mask = self.at_size(mask, invert, picture.dimensions(), None);
+        let mask = self.finished_mask(mask, inpaint)?;
+        let region = Region::around(&mask, size, u32::try_from(pad).unwrap_or(u32::MAX));
+        let region = region.ok_or_else(|| nothing_masked(0, inpaint))?;
+        let (all, Region { left, top, width, height }) = (picture.dimensions(), region);
+        self.notes.push(format!(
+            "working on {width}x{height} pixels at {left},{top} of the picture's {}x{}, brought to {}x{}",
+            all.0, all.1, size.0, size.1
+        ));
+        Ok(Canvas::new(picture, Some(region), mask, inpaint, size))
+    }
+
+    /// The mask, inverted if asked, at the picture's size or where the picture goes from there.
+    fn at_size(
+        &mut self,
+        mask: RawMask,
+        invert: bool,
+        picture: (u32, u32),
+        place: Option<((u32, u32), &Place)>,
+    ) -> Mask {
+        let mask = match (mask, place) {
+            (RawMask::Alpha(mask), None) => mask,
+            (RawMask::Alpha(mask), Some((size, place))) => Mask::new(place.of(mask.values(), size)),
+            (RawMask::File(mask), Some((size, Place::Fit(how)))) => {
+                let (mask, note) = mask.fitted(picture, size, *how);
+                self.notes.extend(note);
+                mask
+            }
+            (RawMask::File(mask), place) => {
+                let (mask, note) = mask.fitted(picture, picture, Resize::Stretch);
+                self.notes.extend(note);
+                match place {
+                    Some((size, place)) => Mask::new(place.of(mask.values(), size)),
+                    None => mask,
+                }
+            }
+        };
+        if invert {
+            mask.invert()
+        } else {
+            mask
+        }
+    }
+
+    /// What is painted anew, checked: a mask of nothing is an error, one of everything is said.
+    fn finished_mask(&mut self, mask: Mask, inpaint: &Inpaint) -> Result<Mask> {
+        let brightest = mask.values().iter().copied().max().unwrap_or(0);
+        let mask = if inpaint.soft {
+            mask.grow(inpaint.grow).blur(inpaint.blur as f32)
+        } else {
+            mask.binarise().grow(inpaint.grow)
+        };
+        if mask.is_empty() {
+            return Err(nothing_masked(brightest, inpaint));
+        }
+        if mask.is_full() {
+            self.notes.push("the mask covers the whole picture: all of it is painted anew".into());
+        }
+        Ok(mask)
+    }
+}
+
+impl Place {
+    fn of<P>(&self, picture: &image::ImageBuffer<P, Vec<u8>>, size: (u32, u32)) -> image::ImageBuffer<P, Vec<u8>>
+    where
+        P: image::Pixel<Subpixel = u8> + 'static,
+    {
+        match self {
+            Place::Fit(how) => fit(picture, size, *how),
+            Place::Cut(region) => region.crop(picture),
+        }
+    }
+}
+
+impl Canvas {
+    /// The part of `whole` that is worked on, at `size`; `mask` is of the whole's size.
+    fn new(whole: RgbImage, region: Option<Region>, mask: Mask, inpaint: &Inpaint, size: (u32, u32)) -> Self {
+        let (picture, worked) = match &region {
+            None => (whole.clone(), mask.clone()),
+            Some(region) => {
+                let worked = Mask::new(region.zoom(mask.values(), size));
+                (region.zoom(&whole, size), if inpaint.soft { worked } else { worked.binarise() })
+            }
+        };
+        let picture = if inpaint.fill == Fill::Blur { fill_from_around(&picture, &worked) } else { picture };
+        let shown =
+            inpaint.paste_back.then(|| if inpaint.soft { shown(&mask) } else { mask.feather(inpaint.blur as f32) });
+        let frame = (shown.is_some() || region.is_some()).then_some(Frame { whole, region, shown });
+        Canvas { picture, mask: Some(worked), frame }
+    }
+}
+
+/// What is shown of a softly masked picture: all that was painted, but for a short way in from where nothing was.
+fn shown(mask: &Mask) -> Mask {
+    let mut values = mask.values().clone();
+    values.iter_mut().for_each(|value| *value = value.saturating_mul(8));
+    Mask::new(values)
+}
+
+fn nothing_masked(brightest: u8, inpaint: &Inpaint) -> Error {
+    let message = match brightest {
+        128.. => format!("nothing is left of the mask after it shrank by {} pixels", -inpaint.grow),
+        1.. => format!("the mask has no white: its brightest pixel has {brightest} of 255, and from 128 on it counts"),
+        0 => "the mask is all black: nothing would be painted".into(),
+    };
+    let hint = match brightest {
+        128.. => "give a `--mask-grow` nearer to 0",
+        1.. => "make it brighter, or take it as it is with `--soft-mask`",
+        0 => "white is painted anew; `--invert-mask` turns a mask round",
+    };
+    Error::picture(message, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use image::{GrayImage, Luma, Rgb};
+
+    use super::*;
+    use crate::image::input::Margins;
+    use crate::request::PictureFile;
+
+    /// A picture whose every pixel says where it lies.
+    fn picture(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, (x + y) as u8]))
+    }
+
+    fn request(folder: &Path, inpaint: Option<Inpaint>) -> Request {
+        let file = |name: &str| PictureFile { file: folder.join(name).to_str().unwrap().into(), sha256: None };
+        picture(100, 90).save(folder.join("in.png")).unwrap();
+        let mask = GrayImage::from_fn(100, 90, |x, y| Luma([if (30..60).contains(&x) && y < 50 { 255 } else { 0 }]));
+        mask.save(folder.join("mask.png")).unwrap();
+        Request {
+            input: Some(Input { picture: file("in.png"), ..Input::default() }),
+            inpaint: inpaint.map(|inpaint| Inpaint { mask: Some(file("mask.png")), ..inpaint }),
+            ..Request::default()
+        }
+    }
+
+    fn prepare(request: &mut Request) -> Canvas {
+        Canvas::prepare(request, (128, 128)).unwrap().unwrap().canvas
+    }
+
+    fn painted(canvas: &Canvas) -> RgbImage {
+        RgbImage::from_pixel(canvas.picture.width(), canvas.picture.height(), Rgb([255, 0, 255]))
+    }
+
+    #[test]
+    fn a_picture_off_the_grid_is_cut_and_not_scaled() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut request = request(folder.path(), Some(Inpaint::default()));
+        let canvas = prepare(&mut request);
+        assert_eq!((request.image.width, request.image.height), (Some(96), Some(88)));
+        assert_eq!(canvas.picture.get_pixel(0, 0), picture(100, 90).get_pixel(2, 1));
+        let mask = canvas.mask.as_ref().unwrap().values();
+        assert_eq!((mask.get_pixel(27, 10).0, mask.get_pixel(28, 10).0), ([0], [255]));
+        let finished = canvas.finish(painted(&canvas));
+        assert_eq!((finished.get_pixel(27, 10).0, finished.get_pixel(28, 10).0), ([29, 11, 40], [255, 0, 255]));
+    }
+
+    #[test]
+    fn without_a_mask_all_is_painted() {
+        let folder = tempfile::tempdir().unwrap();
+        let canvas = prepare(&mut request(folder.path(), None));
+        assert!(canvas.mask.is_none());
+        assert_eq!(canvas.finish(painted(&canvas)), painted(&canvas));
+    }
+
+    #[test]
+    fn the_masked_part_goes_back_to_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut request = request(folder.path(), Some(Inpaint { only_masked: Some(4), ..Inpaint::default() }));
+        let canvas = prepare(&mut request);
+        assert_eq!((request.image.width, request.image.height), (Some(128), Some(128)));
+        assert!(canvas.mask.as_ref().unwrap().coverage() > 0.3);
+        let finished = canvas.finish(painted(&canvas));
+        assert_eq!(finished.dimensions(), (100, 90));
+        for (x, y, pixel) in finished.enumerate_pixels() {
+            let masked = (30..60).contains(&x) && y < 50;
+            let expected = if masked { Rgb([255, 0, 255]) } else { *picture(100, 90).get_pixel(x, y) };
+            assert_eq!(*pixel, expected, "{x},{y}");
+        }
+    }
+
+    #[test]
+    fn new_ground_lies_around_picture_and_mask() {
+        let folder = tempfile::tempdir().unwrap();
+        let extend = Some(Margins { left: 28, top: 0, right: 0, bottom: 6 });
+        let canvas = prepare(&mut request(folder.path(), Some(Inpaint { extend, ..Inpaint::default() })));
+        assert_eq!(canvas.picture.dimensions(), (128, 96));
+        let mask = |x, y| canvas.mask.as_ref().unwrap().values().get_pixel(x, y).0[0];
+        assert_eq!([mask(0, 0), mask(20, 95), mask(58, 0), mask(57, 0), mask(120, 20)], [255, 255, 255, 0, 0]);
+    }
+
+    #[test]
+    fn what_lies_under_the_mask_is_filled_from_around() {
+        let folder = tempfile::tempdir().unwrap();
+        let canvas = |fill| prepare(&mut request(folder.path(), Some(Inpaint { fill, ..Inpaint::default() })));
+        let (kept, filled) = (canvas(Fill::Original), canvas(Fill::Blur));
+        assert_ne!(kept.picture.get_pixel(40, 20), filled.picture.get_pixel(40, 20));
+        assert_eq!(kept.picture.get_pixel(10, 20), filled.picture.get_pixel(10, 20));
+        assert_eq!(kept.finish(painted(&kept)), filled.finish(painted(&filled)));
+    }
+}

@@ -1,0 +1,155 @@
+//! What sampling begins with: noise, or a picture with noise. All random numbers of a picture come from one source, and what is
+//! drawn here is drawn in the order of diffusers' pipelines.
+
+use std::time::Instant;
+
+use candle_core::{DType, Tensor};
+
+use crate::image::input::Fill;
+use crate::image::{check_decoded, to_tensor};
+use crate::nn::Precision;
+use crate::pipeline::canvas::Canvas;
+use crate::pipeline::inpaint::{to_latent_mask, to_tensor as mask_to_tensor, Inpainting};
+use crate::pipeline::model::{vae_precision, Model};
+use crate::pipeline::{Event, Events, Machine, Phase, Plan};
+use crate::request::Inpaint;
+use crate::sampling::{self, Noise};
+use crate::{Error, Result};
+
+/// Where sampling begins.
+pub struct Start {
+    /// f32 `[batch, channels, height / 8, width / 8]`, with the noise of the first timestep.
+    pub latents: Tensor,
+    /// What is kept of the picture, where only a part is painted.
+    pub inpainting: Option<Inpainting>,
+}
+
+/// The source of all noise of a plan.
+#[must_use]
+pub fn noise(plan: &Plan) -> Box<dyn Noise> {
+    let sampling = &plan.request.sampling;
+    sampling::noise_source(sampling.rng, sampling.seed.unwrap_or_default())
+}
+
+/// The latents of a run that begins with noise alone.
+///
+/// # Errors
+/// When the tensor library fails.
+pub fn from_noise(plan: &Plan, noise: &mut dyn Noise, machine: &Machine) -> Result<Tensor> {
+    plan.schedule.scale_initial(&noise.normal(&shape(plan))?.to_device(&machine.device)?)
+}
+
+/// Batch, channels, height and width of the plan's latents.
+fn shape(plan: &Plan) -> [usize; 4] {
+    let (width, height) = plan.size();
+    let factor = plan.family.vae_scale_factor();
+    [plan.batch(), plan.family.vae.latent_channels, height / factor, width / factor]
+}
+
+/// Draws the noise of a plan, and encodes its picture if it has one.
+///
+/// # Errors
+/// What a watcher cancels with; [`Error::BrokenPicture`] when the encoder gives no numbers; otherwise when the tensor library
+/// fails.
+pub fn start(
+    plan: &Plan,
+    model: &mut Model,
+    machine: &Machine,
+    noise: &mut dyn Noise,
+    events: &mut dyn Events,
+) -> Result<Start> {
+    let Some(canvas) = &plan.canvas else {
+        return Ok(Start { latents: from_noise(plan, noise, machine)?, inpainting: None });
+    };
+    let shape = shape(plan);
+    let begun = Instant::now();
+    events.on(Event::Begin { phase: Phase::EncodePicture, total: 1 })?;
+    let mut encoder = Encoder { plan, model, machine, noise, events };
+    let start = match &plan.request.inpaint {
+        None => encoder.image_to_image(canvas, &shape)?,
+        Some(inpaint) => encoder.inpaint(canvas, inpaint, &shape)?,
+    };
+    events.on(Event::End { phase: Phase::EncodePicture, seconds: begun.elapsed().as_secs_f64() })?;
+    Ok(start)
+}
+
+/// What encoding takes.
+struct Encoder<'a> {
+    plan: &'a Plan,
+    model: &'a mut Model,
+    machine: &'a Machine,
+    noise: &'a mut dyn Noise,
+    events: &'a mut dyn Events,
+}
+
+impl Encoder<'_> {
+    /// The picture, sampled from what the encoder says of it, then noise; as `StableDiffusionImg2ImgPipeline`.
+    fn image_to_image(&mut self, canvas: &Canvas, shape: &[usize; 4]) -> Result<Start> {
+        let picture = self.encode(&to_tensor(&canvas.picture, &self.machine.device)?)?.repeat((shape[0], 1, 1, 1))?;
+        let noise = self.draw(shape)?;
+        Ok(Start { latents: self.plan.schedule.add_noise(&picture, &noise, 0)?, inpainting: None })
+    }
+
+    /// As `StableDiffusionInpaintPipeline`: the picture where it takes part, noise, the masked picture. At full strength what is
+    /// painted begins with noise alone; but a soft mask goes by how much of the picture is left (Levin and Fried 2023).
+    fn inpaint(&mut self, canvas: &Canvas, inpaint: &Inpaint, shape: &[usize; 4]) -> Result<Start> {
+        let Some(mask) = &canvas.mask else { return self.image_to_image(canvas, shape) };
+        let (plan, device) = (self.plan, self.machine.device.clone());
+        let blends = !plan.family.sees_mask() || inpaint.soft;
+        let from_noise = plan.strength() >= 1.0 && !inpaint.soft;
+        let pixels = to_tensor(&canvas.picture, &device)?;
+
+        let picture =
+            if blends || !from_noise { Some(self.encode(&pixels)?.repeat((shape[0], 1, 1, 1))?) } else { None };
+        let noise = self.draw(shape)?;
+        let latent_mask = to_latent_mask(mask, plan.family.vae_scale_factor(), inpaint.soft, &device)?;
+        let seen = if plan.family.sees_mask() {
+            let visible = mask_to_tensor(mask, &device)?.eq(0.0)?.to_dtype(DType::F32)?;
+            let masked = self.encode(&pixels.broadcast_mul(&visible)?)?;
+            Some(Tensor::cat(&[&latent_mask.gt(0.0)?.to_dtype(DType::F32)?, &masked], 1)?)
+        } else {
+            // The reference encodes the masked picture for nothing: what is drawn later depends on that.
+            self.draw(&[1, shape[1], shape[2], shape[3]])?;
+            None
+        };
+        let latents = match &picture {
+            Some(picture) if !from_noise => {
+                let begin = if inpaint.fill == Fill::Noise {
+                    let hidden = self.draw(shape)?.broadcast_mul(&latent_mask)?;
+                    (picture.broadcast_mul(&latent_mask.affine(-1.0, 1.0)?)? + hidden)?
+                } else {
+                    picture.clone()
+                };
+                plan.schedule.add_noise(&begin, &noise, 0)?
+            }
+            _ => plan.schedule.scale_initial(&noise)?,
+        };
+        let kept = picture.filter(|_| blends).map(|picture| (picture, noise));
+        let inpainting = Inpainting { mask: latent_mask, soft: inpaint.soft, kept, seen };
+        Ok(Start { latents, inpainting: Some(inpainting) })
+    }
+
+    /// Standard normal numbers, on the device.
+    fn draw(&mut self, shape: &[usize]) -> Result<Tensor> {
+        Ok(self.noise.normal(shape)?.to_device(&self.machine.device)?)
+    }
+
+    /// Latents of pictures `[b, 3, height, width]` in -1..1, drawn from the encoder's distribution, as the denoiser takes them.
+    fn encode(&mut self, pixels: &Tensor) -> Result<Tensor> {
+        let mut posterior = self.model.vae.encode(pixels)?;
+        if let Err(Error::BrokenPicture { what }) = check_decoded(&posterior.mean) {
+            let (family, machine) = (&self.plan.family, self.machine);
+            if vae_precision(family, machine) == Precision::F32 {
+                return Err(Error::BrokenPicture { what });
+            }
+            let precision = machine.precision;
+            let warning = format!("encoding in {precision} failed ({what}): encoding again in f32");
+            self.events.on(Event::Warning(&warning))?;
+            self.model.widen_vae(family, machine, self.events)?;
+            posterior = self.model.vae.encode(pixels)?;
+            check_decoded(&posterior.mean)?;
+        }
+        let noise = self.draw(posterior.mean.dims())?;
+        self.plan.family.from_encoder(&posterior.sample(&noise)?)
+    }
+}

@@ -29,9 +29,11 @@ pub fn read_up_to(path: &Path, largest: u64) -> Result<Vec<u8>> {
         return Err(Error::new(ErrorKind::InvalidInput, "it is a pipe or a device, not a file"));
     }
     let mut bytes = Vec::new();
-    // One more than allowed: a file that grows meanwhile is seen.
-    File::open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > largest {
+    if metadata.len() <= largest {
+        // One more than allowed: a file that grows meanwhile is seen.
+        File::open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
+    }
+    if metadata.len().max(bytes.len() as u64) > largest {
         let message = format!("it has more than {} MiB, which no file of its kind has", largest >> 20);
         return Err(Error::new(ErrorKind::FileTooLarge, message));
     }

@@ -1,6 +1,6 @@
 //! From a file's bytes to upright pixels, with every way in which a file is no picture told apart.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
 use ::image::metadata::Orientation;
 use ::image::{guess_format, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -26,7 +26,7 @@ pub(super) struct Decoded {
 pub(super) fn decode(bytes: &[u8], source: &Source) -> Result<Decoded> {
     let format = format_of(bytes, source)?;
     if format == ImageFormat::Jpeg && !jpeg_has_end(bytes) {
-        return Err(damaged(source, format, "it ends too early"));
+        return Err(damaged(source, format, TOO_SHORT));
     }
     let failed = |e: ImageError| unreadable(source, format, &e);
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(failed)?;
@@ -59,19 +59,26 @@ fn format_of(bytes: &[u8], source: &Source) -> Result<ImageFormat> {
             "fetch the picture with `git lfs pull`",
         ));
     }
+    if let Some(b"ftypheic" | b"ftypheix" | b"ftypmif1" | b"ftypmsf1") = bytes.get(4..12) {
+        return Err(not_read(source, "HEIC"));
+    }
     match guess_format(bytes) {
         Ok(
             format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff | ImageFormat::Bmp),
         ) => Ok(format),
-        Ok(other) => Err(Error::picture(
-            format!("{source} is a picture of a format that is not read: {}", other.to_mime_type()),
-            "save it as PNG, JPEG, WebP, TIFF or BMP",
-        )),
+        Ok(other) => Err(not_read(source, name(other))),
         Err(_) => Err(Error::picture(
             format!("{source} is not a picture"),
             "give a PNG, JPEG, WebP, TIFF or BMP; its content counts, not its name",
         )),
     }
+}
+
+fn not_read(source: &Source, format: &str) -> Error {
+    Error::picture(
+        format!("{source} is a picture of a format that is not read: {format}"),
+        "save it as PNG, JPEG, WebP, TIFF or BMP",
+    )
 }
 
 fn check_size(source: &Source, width: u32, height: u32) -> Result<()> {
@@ -92,15 +99,32 @@ fn check_size(source: &Source, width: u32, height: u32) -> Result<()> {
 }
 
 fn unreadable(source: &Source, format: ImageFormat, error: &ImageError) -> Error {
+    // The reason without the library's words around it.
+    let reason = || std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     match error {
-        ImageError::Unsupported(e) => Error::picture(
-            format!("{source} is a {format:?} file of a kind that is not read: {e}"),
+        ImageError::Unsupported(_) => Error::picture(
+            format!("{source} is a {} file of a kind that is not read: {error}", name(format)),
             "save it as PNG with 8 bits a channel",
         ),
-        e => damaged(source, format, &e.to_string()),
+        ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => damaged(source, format, TOO_SHORT),
+        _ => damaged(source, format, &reason()),
     }
 }
 
+/// The reason when a file stops before its pixels do.
+const TOO_SHORT: &str = "it ends too early";
+
 fn damaged(source: &Source, format: ImageFormat, what: &str) -> Error {
-    Error::picture(format!("{source} is a damaged {format:?} file: {what}"), "get it again, or save it anew")
+    Error::picture(format!("{source} is a damaged {} file: {what}", name(format)), "get it again, or save it anew")
+}
+
+fn name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::WebP => "WebP",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Bmp => "BMP",
+        other => other.to_mime_type(),
+    }
 }

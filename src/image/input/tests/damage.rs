@@ -43,6 +43,7 @@ fn what_is_no_picture_is_told_apart() {
     assert!(refusal(b"").contains("`x.png` is empty"));
     assert!(refusal(b"just some text\n").contains("`x.png` is not a picture; give a PNG, JPEG"));
     assert!(refusal(b"version https://git-lfs.github.com/spec/v1\noid").contains("Git LFS"));
+    assert!(refusal(b"\0\0\0\x24ftypheic\0\0\0\0mif1").contains("not read: HEIC; save it as PNG"));
     assert!(refusal(&bytes("convert/palette.gif")).contains("image/gif; save it as PNG"));
 }
 
@@ -88,7 +89,7 @@ fn absurd_sizes_are_refused_before_decoding() {
     assert!(refusal(&png_of(1, 1)).contains("1x1 pixels, which is too little to start from"));
     assert!(refusal(&png_of(7, 500)).contains("7x500"));
     // The size is believed, and the pixels are missing.
-    assert!(refusal(&png_of(32, 33)).contains("damaged Png"));
+    assert!(refusal(&png_of(32, 33)).contains("damaged PNG"));
     let mut jpeg = bytes("kinds/subsampled.jpg");
     let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);

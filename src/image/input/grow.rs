@@ -1,5 +1,7 @@
 //! Dilation: the largest value within a disc.
 
+use std::mem::swap;
+
 use ::image::GrayImage;
 use rayon::prelude::*;
 
@@ -11,37 +13,47 @@ pub(super) fn dilate(values: &GrayImage, radius: u32) -> GrayImage {
     }
     // More changes nothing: the disc covers the picture.
     let radius = (radius as usize).min(width + height);
-    let rows: Vec<&[u8]> = values.as_raw().chunks_exact(width).collect();
+    // Rows in which nothing is masked are most of them.
+    let rows: Vec<Option<&[u8]>> =
+        values.as_raw().chunks_exact(width).map(|row| row.iter().any(|&value| value > 0).then_some(row)).collect();
     let mut out = values.clone();
-    out.par_chunks_exact_mut(width).enumerate().for_each(|(y, out)| {
-        let mut widened = vec![0; width];
+    out.par_chunks_exact_mut(width).enumerate().for_each_init(Widener::default, |widener, (y, out)| {
         for (other, row) in rows.iter().enumerate().take(y + radius + 1).skip(y.saturating_sub(radius)) {
             let distance = other.abs_diff(y);
             let half = ((radius * radius - distance * distance) as f64).sqrt() as usize;
-            widen(row, half, &mut widened);
-            for (out, &value) in out.iter_mut().zip(&widened) {
-                *out = (*out).max(value);
+            if let Some(row) = row {
+                widener.widen(row, half, out);
             }
         }
     });
     out
 }
 
-/// The largest value within `half` positions to either side, in time that does not depend on `half`: maxima from both ends
-/// of blocks as wide as the window (van Herk 1992, Gil and Werman 1993).
-fn widen(row: &[u8], half: usize, out: &mut [u8]) {
-    let window = 2 * half + 1;
-    let padded = |i: usize| i.checked_sub(half).and_then(|i| row.get(i)).copied().unwrap_or(0);
-    let length = row.len() + 2 * half;
-    let (mut ahead, mut behind) = (vec![0u8; length], vec![0u8; length]);
-    for i in 0..length {
-        ahead[i] = if i % window == 0 { padded(i) } else { ahead[i - 1].max(padded(i)) };
-    }
-    for i in (0..length).rev() {
-        let ends = i + 1 == length || (i + 1) % window == 0;
-        behind[i] = if ends { padded(i) } else { behind[i + 1].max(padded(i)) };
-    }
-    for (x, out) in out.iter_mut().enumerate() {
-        *out = behind[x].max(ahead[x + window - 1]);
+/// Room to work in.
+#[derive(Default)]
+struct Widener {
+    now: Vec<u8>,
+    next: Vec<u8>,
+}
+
+impl Widener {
+    /// Raises `out` to the largest value of the row within `half` positions to either side: windows of twice the length out of
+    /// two that touch, until two that overlap make the whole.
+    fn widen(&mut self, row: &[u8], half: usize, out: &mut [u8]) {
+        let window = 2 * half + 1;
+        self.now.clear();
+        self.now.resize(half, 0);
+        self.now.extend(row);
+        self.now.resize(row.len() + 2 * half, 0);
+        let mut reach = 1;
+        while 2 * reach <= window {
+            self.next.clear();
+            self.next.extend(self.now.iter().zip(&self.now[reach..]).map(|(a, b)| *a.max(b)));
+            swap(&mut self.now, &mut self.next);
+            reach *= 2;
+        }
+        for (out, (a, b)) in out.iter_mut().zip(self.now.iter().zip(&self.now[window - reach..])) {
+            *out = (*out).max(*a).max(*b);
+        }
     }
 }

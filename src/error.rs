@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::hub::download::DownloadError;
 use crate::weights::WeightsError;
 
 /// A result of this crate.
@@ -62,6 +63,9 @@ pub enum Error {
     /// A weight file that is damaged, incomplete or does not fit its config.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A download that failed.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
     /// A file that cannot be read or written.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
@@ -141,6 +145,7 @@ impl Error {
         match self {
             Error::Usage { .. } => exit_code::USAGE,
             Error::Model { .. } | Error::Picture { .. } | Error::Weights(_) => exit_code::MODEL,
+            Error::Download(_) => exit_code::DOWNLOAD,
             Error::Io { action: READ, .. } => exit_code::MODEL,
             Error::Io { .. } => exit_code::FAILURE,
             Error::BrokenPicture { .. } => exit_code::BROKEN_PICTURE,
@@ -160,6 +165,7 @@ impl Error {
             Error::Usage { hint, .. } | Error::Model { hint, .. } => hint.clone(),
             Error::Picture { hint, .. } => Some(hint.clone()),
             Error::Weights(e) => e.hint(),
+            Error::Download(e) => e.hint(),
             Error::Io { action, source, .. } => Some(io_hint(*action == READ, source).into()),
             Error::BrokenPicture { .. } => Some(
                 "try `--dtype f32`, another seed or a lower guidance; if it stays, the model's weights are damaged"

@@ -30,6 +30,10 @@ pub struct GeneralArgs {
     #[arg(long)]
     pub no_progress: bool,
 
+    /// Use no network [default: only `download` does].
+    #[arg(long)]
+    pub offline: bool,
+
     /// Print help: `-h` in short, `--help` in full.
     #[arg(short = 'h', long, action = ArgAction::Help)]
     help: Option<bool>,

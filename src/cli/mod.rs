@@ -1,13 +1,14 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`bench`], [`verify`], [`info`]), one a group of options that
-//! subcommands share ([`model`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`output`], [`compute`], [`recipe`], [`general`]);
-//! [`paint`] is the groups of those that make pictures. A value is checked by its parser in `values`, options against each other
-//! in `checks`; both say what to give instead. Only `main` and `commands` call this module.
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`bench`]), one a group of
+//! options that subcommands share ([`model`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`output`], [`compute`],
+//! [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in `values`,
+//! options against each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
 pub mod bench;
 mod checks;
 pub mod compute;
+pub mod download;
 pub mod general;
 pub mod generate;
 pub mod image;
@@ -35,6 +36,7 @@ use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
 pub use bench::BenchArgs;
+pub use download::DownloadArgs;
 pub use generate::GenerateArgs;
 pub use img2img::Img2ImgArgs;
 pub use info::InfoArgs;
@@ -59,6 +61,7 @@ Examples:
   sdgen generate \"a red apple\"
   sdgen generate \"a photo of a cat\" --model ./stable-diffusion-v1-5 --output cat.png
   sdgen img2img -i apple.png \"a green apple\"
+  sdgen download sd15
   sdgen generate --help";
 
 /// A subcommand with its options.
@@ -68,6 +71,7 @@ pub enum Command {
     Generate(Box<GenerateArgs>),
     Img2img(Box<Img2ImgArgs>),
     Inpaint(Box<InpaintArgs>),
+    Download(Box<DownloadArgs>),
     Bench(Box<BenchArgs>),
     Verify(Box<VerifyArgs>),
     Info(Box<InfoArgs>),
@@ -81,6 +85,7 @@ impl Command {
             Command::Generate(args) => &args.paint.general,
             Command::Img2img(args) => &args.paint.general,
             Command::Inpaint(args) => &args.paint.general,
+            Command::Download(args) => &args.general,
             Command::Bench(args) => &args.general,
             Command::Verify(args) => &args.general,
             Command::Info(args) => &args.general,

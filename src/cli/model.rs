@@ -10,18 +10,20 @@ use crate::sampling::Prediction;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// A model: a diffusers folder or a checkpoint file [default: built-in emoji model].
+    /// A short name, `org/name[@revision]`, a diffusers folder or a checkpoint file [default: built-in emoji model].
     ///
-    /// A folder holds `model_index.json` and the folders `unet`, `vae`, `text_encoder`, `tokenizer` and `scheduler`, as
-    /// `save_pretrained` of diffusers writes it; size, sampler and prediction type come from its config files. A file is a
-    /// checkpoint in safetensors, GGUF or PyTorch format (read without running it) of Stable Diffusion 1.x, 2.x or SDXL; what it
-    /// is comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128 pixels.
-    #[arg(short, long, value_name = "PATH")]
+    /// Short names (`sdgen download --list`) and repositories are looked for in the cache that `sdgen download` and Python's
+    /// huggingface_hub fill; nothing is fetched. A folder holds `model_index.json` and the folders `unet`, `vae`, `text_encoder`,
+    /// `tokenizer` and `scheduler`, as `save_pretrained` of diffusers writes it; size, sampler and prediction type come from its
+    /// config files. A file is a checkpoint in safetensors, GGUF or PyTorch format (read without running it) of Stable Diffusion
+    /// 1.x, 2.x or SDXL; what it is comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128 pixels.
+    #[arg(short, long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// Take the denoiser from here: a file, or a folder with config.json.
     ///
     /// Without `--model` it is the model, and the other parts have to be given too. A checkpoint that holds more than the
-    /// denoiser will do, and so will the folder of a model; the same holds for the options below.
+    /// denoiser will do, and so will the folder of a model or a name of what is in the cache (`--vae vae-mse`); the same holds for
+    /// the options below.
     #[arg(long, value_name = "PATH")]
     pub unet: Option<PathBuf>,
     /// Take the autoencoder from here.

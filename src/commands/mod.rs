@@ -2,8 +2,10 @@
 //! write what comes back. Only `main` calls this module.
 
 mod bench;
+mod download;
 mod info;
 mod inspect;
+mod models;
 mod paint;
 mod studio;
 mod verify;
@@ -22,6 +24,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Img2img(args) => paint::paint(&args.request()?, &args.paint, ui),
         Command::Inpaint(args) => paint::paint(&args.request()?, &args.paint, ui),
         Command::Bench(args) => bench::bench(args, ui),
+        Command::Download(args) => download::download(args, ui),
         Command::Verify(args) => verify::verify(args, ui),
         Command::Info(args) => info::info(args, ui),
     }

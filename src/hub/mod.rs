@@ -1,14 +1,34 @@
-//! Finding a model: what the user named becomes a set of files in the layout of diffusers.
+//! Finding a model: what the user named becomes a set of files in the layout of diffusers; and fetching one ([`download`]).
 //!
 //! [`resolve()`] is the way in, [`ModelFiles`] the result; a single file ([`bare`]) gets the configs of its family ([`configs`]).
-//! Nothing is read here but small JSON files and the headers of weights.
+//! Nothing is read here but small JSON files and the headers of weights. [`registry`] knows short names, [`cache`] the layout that
+//! is shared with Python, [`settings`] the environment. Only `download` uses the network.
 
 mod bare;
 mod built_in;
+pub mod cache;
 mod configs;
+pub mod download;
+mod locate;
 mod model_files;
+pub mod registry;
+mod repo;
 mod resolve;
+pub mod settings;
 
 pub use bare::Bare;
+pub use locate::{cached, in_cache, known_defaults};
 pub use model_files::ModelFiles;
+pub use repo::RepoId;
 pub use resolve::resolve;
+
+/// A size for people, in decimal units as disks and downloads have them.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

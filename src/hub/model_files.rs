@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bare::Bare;
+use super::cache::name_of_snapshot;
 use super::{built_in, configs};
 use crate::files::read_small;
 use crate::nn::ParamSource;
@@ -17,7 +18,7 @@ use crate::weights::detect::Family;
 use crate::{weights, Error, Result};
 
 /// What a component's weights are called, best first. Half-precision copies are taken when there is nothing else.
-const WEIGHT_FILES: &[&str] = &[
+pub(super) const WEIGHT_FILES: &[&str] = &[
     "diffusion_pytorch_model.safetensors",
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.fp16.safetensors",
@@ -64,7 +65,7 @@ pub(super) enum Part {
 }
 
 impl ModelFiles {
-    /// The model's name: that of its folder, or of its file without the ending. Never a path.
+    /// The model's name: that of its folder, of its repository in the cache, or of its file without the ending. Never a path.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.place {
@@ -72,6 +73,9 @@ impl ModelFiles {
             Place::File(file) => file.stem(),
             Place::Folder(path) => {
                 let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+                if let Some(name) = name_of_snapshot(&whole) {
+                    return name;
+                }
                 whole.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
             }
         }

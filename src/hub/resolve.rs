@@ -1,14 +1,16 @@
 //! From what the user named to files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bare::Bare;
+use super::locate::locate;
 use super::model_files::{weight_file, ModelFiles, Part, Place};
+use super::settings::Settings;
 use crate::request::{Parts, BUILT_IN_MODEL};
 use crate::{Error, Result};
 
-/// Finds the model a user named (the built-in model's name, a folder, a single file) and the parts that are to be taken from
+/// Finds the model a user named (the built-in model's name, a folder, a single file, a name of what is in the cache) and the parts that are to be taken from
 /// elsewhere.
 ///
 /// # Errors
@@ -32,7 +34,7 @@ pub fn resolve(model: &str, parts: &Parts) -> Result<ModelFiles> {
         files.config = Some(folder.into());
     }
     for (component, option, path) in parts.components() {
-        files.parts.push((component, part(component, option, Path::new(path))?));
+        files.parts.push((component, part(component, option, &find(path)?)?));
     }
     files.check_complete()?;
     Ok(files)
@@ -42,21 +44,23 @@ fn place(model: &str) -> Result<Place> {
     if model == BUILT_IN_MODEL {
         return Ok(Place::BuiltIn);
     }
-    let path = Path::new(model);
+    let path = find(model)?;
     if path.is_dir() {
-        return folder(path);
+        return folder(&path);
     }
-    if path.is_file() {
-        let file = Bare::open(path)?;
-        file.check_model()?;
-        return Ok(Place::File(Arc::new(file)));
+    let file = Bare::open(&path)?;
+    file.check_model()?;
+    Ok(Place::File(Arc::new(file)))
+}
+
+/// The path that a name is, or what it stands for in the cache.
+fn find(name: &str) -> Result<PathBuf> {
+    let path = Path::new(name);
+    // A link whose target is gone is a path that was meant.
+    if path.symlink_metadata().is_ok() {
+        return Ok(path.into());
     }
-    Err(Error::model(
-        format!("no such model: `{model}` is neither a folder nor a file nor a built-in model"),
-        format!(
-            "give the path of a diffusers folder or of a checkpoint, or leave `--model` out for the built-in `{BUILT_IN_MODEL}` model"
-        ),
-    ))
+    locate(name, &Settings::from_env())
 }
 
 fn folder(path: &Path) -> Result<Place> {

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 
-use crate::hub::ModelFiles;
+use crate::hub::{registry, ModelFiles};
 use crate::models::clip::ClipTextConfig;
 use crate::models::unet::UNetConfig;
 use crate::models::vae::VaeConfig;
@@ -68,6 +68,19 @@ pub struct Defaults {
     pub guidance: f64,
     /// Width and height in pixels.
     pub size: (usize, usize),
+}
+
+impl Defaults {
+    /// What the registry knows of the model goes before what its configs suggest.
+    #[must_use]
+    pub fn or_known(self, known: Option<&registry::Defaults>) -> Self {
+        let Some(known) = known else { return self };
+        Defaults {
+            steps: known.steps.unwrap_or(self.steps),
+            guidance: known.guidance.unwrap_or(self.guidance),
+            size: known.size.map_or(self.size, |side| (side, side)),
+        }
+    }
 }
 
 impl Family {

@@ -47,7 +47,7 @@ impl Plan {
         let family = Family::detect(&files)?;
         family.check_task(request.task(), &files.name())?;
         request.validate()?;
-        let defaults = family.defaults(files.is_built_in());
+        let defaults = family.defaults(files.is_built_in()).or_known(hub::known_defaults(&request.model));
         let (canvas, mut notes) = match Canvas::prepare(&mut request, defaults.size)? {
             Some(Prepared { canvas, notes }) => (Some(Arc::new(canvas)), notes),
             None => (None, Vec::new()),

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
 
+use super::message::clean;
 use super::plain::phase_name;
 use crate::pipeline::{Event, Phase};
 
 const COUNTED: &str = "{prefix:<8} {bar:30} {pos}/{len}";
 const TIMED: &str = "{prefix:<8} {bar:30} {pos}/{len} {left}";
+
+const BYTES: &str = "{prefix} {bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left";
+const BYTES_OF_UNKNOWN: &str = "{prefix} {decimal_bytes} {decimal_bytes_per_sec}";
 
 /// How often the time left is drawn anew while a step runs.
 const TICK: Duration = Duration::from_millis(250);
@@ -69,6 +73,28 @@ impl Bars {
         }
     }
 
+    /// A bar of bytes, of which some are here. A total of 0 is an unknown one.
+    pub(super) fn begin_bytes(&self, name: &str, total: u64, here: u64) {
+        let (template, length) = if total > 0 { (BYTES, Some(total)) } else { (BYTES_OF_UNKNOWN, None) };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(length, (self.target)())
+            .with_style(style.progress_chars("━╸ "))
+            .with_prefix(clean(name))
+            .with_position(here)
+            .with_finish(ProgressFinish::AndClear);
+        // The rate is that of the network, not of what was here.
+        bar.reset_eta();
+        bar.enable_steady_tick(TICK);
+        self.handle.replace(Some(bar));
+    }
+
+    /// How far the current bar is.
+    pub(super) fn position(&self, done: u64) {
+        if let Some(bar) = self.handle.bar() {
+            bar.set_position(done);
+        }
+    }
+
     /// Runs something that prints while the bar is off the terminal.
     pub(super) fn suspend(&self, print: impl FnOnce()) {
         match self.handle.bar() {
@@ -110,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_styles_are_valid() {
-        for template in [COUNTED, TIMED] {
+        for template in [COUNTED, TIMED, BYTES, BYTES_OF_UNKNOWN] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }

@@ -8,8 +8,10 @@ mod json;
 mod message;
 mod plain;
 mod streams;
+mod transfer;
 
 use std::path::Path;
+use std::time::Instant;
 
 pub use bars::BarHandle;
 pub use interrupt::install as install_interrupt;
@@ -60,6 +62,8 @@ pub struct Ui {
     streams: Streams,
     color: bool,
     bars: Option<Bars>,
+    /// When the last event of a download was.
+    told: Option<Instant>,
 }
 
 impl Ui {
@@ -75,7 +79,7 @@ impl Ui {
         let dumb = environment("TERM").as_deref() == Some("dumb");
         let bars = options.progress && !options.quiet && !options.json && streams.err_is_terminal && !dumb;
         let bars = bars.then(|| Bars::new(streams.bar_target));
-        Ui { options, streams, color, bars }
+        Ui { options, streams, color, bars, told: None }
     }
 
     /// For [`install_interrupt`]: takes the bar off the terminal.

@@ -8,8 +8,11 @@
 mod bad_models;
 mod bench;
 mod determinism;
+mod download;
+mod download_web;
 mod golden;
 mod help;
+mod hub;
 mod img2img;
 mod info;
 mod inpaint;

@@ -1,0 +1,269 @@
+//! The models that have a short name: `assets/registry.toml`, embedded in the binary.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// A model that has a short name.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The short name.
+    pub alias: String,
+    /// Other spellings of it.
+    #[serde(default)]
+    pub also: Vec<String>,
+    /// What people call it.
+    pub title: String,
+    /// What it is.
+    pub kind: Kind,
+    /// What it belongs to: `sd1`, `sd2`, `sdxl`, `sd3`, `sd35`, `flux`.
+    pub family: String,
+    /// Its repository on the hub.
+    pub repo: String,
+    /// Repositories with the same files.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// Repositories that are gone, and may lie in a cache.
+    #[serde(default)]
+    pub former: Vec<String>,
+    /// The licence, as published. Not every model states one.
+    pub licence: Option<String>,
+    /// Whether a token and an accepted licence are needed.
+    #[serde(default)]
+    pub gated: bool,
+    /// Whether this version can run it.
+    #[serde(default)]
+    pub supported: bool,
+    /// About what a download takes, in bytes.
+    bytes: Option<u64>,
+    /// What is taken where a request says nothing.
+    #[serde(default)]
+    pub default: Defaults,
+    /// What public sources say about the repository's files.
+    #[serde(default)]
+    pub known: Vec<KnownFile>,
+    /// Exactly what is fetched; empty for what the hub lists of a folder in diffusers' layout.
+    #[serde(default)]
+    pub files: Vec<KnownFile>,
+    /// What a user should know.
+    pub note: Option<String>,
+}
+
+/// What an [`Entry`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A whole model: text to image.
+    Checkpoint,
+    /// A whole model that also wants a mask.
+    Inpaint,
+    /// An autoencoder alone.
+    Vae,
+    /// A ControlNet.
+    ControlNet,
+    /// Low-rank changes to a checkpoint.
+    Lora,
+}
+
+impl Kind {
+    /// Its name in the registry.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Checkpoint => "checkpoint",
+            Kind::Inpaint => "inpaint",
+            Kind::Vae => "vae",
+            Kind::ControlNet => "controlnet",
+            Kind::Lora => "lora",
+        }
+    }
+}
+
+/// What is taken where a request says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// Width and height in pixels.
+    pub size: Option<usize>,
+    /// Denoising steps.
+    pub steps: Option<usize>,
+    /// Guidance scale.
+    pub guidance: Option<f64>,
+    /// The sampler that the model's own config names.
+    pub scheduler: Option<String>,
+}
+
+/// A file, and what is known of it before the hub is asked.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownFile {
+    /// Its repository, where it is not the entry's.
+    pub repo: Option<String>,
+    /// Its path inside the repository.
+    pub path: String,
+    /// Which part of a model it is, for models whose parts lie apart: `unet`, `vae`, `clip-l`, `clip-g`, `t5`.
+    pub part: Option<String>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// SHA-256, in lower-case hexadecimal digits.
+    pub sha256: Option<String>,
+}
+
+/// All entries.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Registry {
+    model: Vec<Entry>,
+}
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    // The file is part of the program, and a test reads it.
+    toml::from_str(include_str!("../../assets/registry.toml")).unwrap_or(Registry { model: Vec::new() })
+});
+
+/// How near another name has to be to be suggested.
+const NEAR: f64 = 0.8;
+
+/// All models that have a short name.
+#[must_use]
+pub fn all() -> &'static [Entry] {
+    &REGISTRY.model
+}
+
+/// The model of a short name, in any spelling.
+#[must_use]
+pub fn by_alias(name: &str) -> Option<&'static Entry> {
+    all().iter().find(|entry| entry.names().any(|alias| alias.eq_ignore_ascii_case(name)))
+}
+
+/// The model whose repository, or a mirror or former one of it, has this name. Repositories of single files hold several models.
+#[must_use]
+pub fn by_repo(repo: &str) -> Option<&'static Entry> {
+    all().iter().find(|entry| entry.files.is_empty() && entry.repos().any(|name| name.eq_ignore_ascii_case(repo)))
+}
+
+/// The short name that looks most like this one.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let names = all().iter().flat_map(Entry::names);
+    names
+        .map(|alias| (alias, strsim::jaro_winkler(&name, &alias.to_lowercase())))
+        .filter(|(_, likeness)| *likeness >= NEAR)
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(alias, _)| alias)
+}
+
+impl Entry {
+    /// Its short name and the other spellings of it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.alias).chain(&self.also).map(String::as_str)
+    }
+
+    /// Where it lies or lay: its repository, the mirrors, the former ones.
+    pub fn repos(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.repo).chain(&self.mirrors).chain(&self.former).map(String::as_str)
+    }
+
+    /// About how many bytes a download takes, where that is known.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        let total = || self.files.iter().map(|file| file.size).sum::<Option<u64>>().filter(|total| *total > 0);
+        self.bytes.or_else(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::hub::RepoId;
+
+    #[test]
+    fn the_registry_is_read_whole() {
+        let read: Result<Registry, _> = toml::from_str(include_str!("../../assets/registry.toml"));
+        assert_eq!(read.unwrap().model.len(), all().len());
+        let unknown = "[[model]]\nalias = 'a'\ntitle = 'A'\nkind = 'lora'\nfamily = 'sd1'\nrepo = 'a/b'\nsizes = 3";
+        assert!(toml::from_str::<Registry>(unknown).unwrap_err().to_string().contains("sizes"));
+    }
+
+    #[test]
+    fn every_name_is_there_once() {
+        let mut seen = HashSet::new();
+        for name in all().iter().flat_map(Entry::names) {
+            assert!(seen.insert(name.to_lowercase()), "`{name}` twice");
+            assert!(!name.contains('/'), "`{name}` looks like a repository");
+        }
+        for name in [
+            "sd14",
+            "sd15",
+            "sd15-inpaint",
+            "sd20",
+            "sd21",
+            "sd2-inpaint",
+            "sd-turbo",
+            "sdxl",
+            "sdxl-inpaint",
+            "sdxl-turbo",
+            "sd3-medium",
+            "sd35-medium",
+            "sd35-large",
+            "sd35-large-turbo",
+            "flux-dev",
+            "flux-schnell",
+            "flux-dev-q8",
+            "flux-schnell-q4",
+            "vae-mse",
+            "sdxl-vae-fp16-fix",
+            "cn-sd15-canny",
+            "cn-sdxl-depth",
+            "lcm-lora-sd15",
+            "lcm-lora-sdxl",
+        ] {
+            assert!(by_alias(name).is_some(), "`{name}` is missing");
+        }
+    }
+
+    #[test]
+    fn what_is_known_has_the_right_form() {
+        for entry in all() {
+            for repo in entry.repos().chain(entry.files.iter().filter_map(|file| file.repo.as_deref())) {
+                assert!(RepoId::parse(repo).is_ok_and(|id| id.file.is_none()), "{}: {repo}", entry.alias);
+            }
+            assert!(["sd1", "sd2", "sdxl", "sd3", "sd35", "flux"].contains(&entry.family.as_str()), "{}", entry.family);
+            for file in entry.known.iter().chain(&entry.files) {
+                let path = &file.path;
+                assert!(file.size.is_some() || file.sha256.is_some(), "{path}: nothing is known");
+                if let Some(hash) = &file.sha256 {
+                    assert!(hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{path}");
+                }
+            }
+            assert!(entry.known.iter().all(|file| file.repo.is_none()), "{}", entry.alias);
+            if entry.supported && entry.kind == Kind::Checkpoint {
+                let scheduler = entry.default.scheduler.as_deref().unwrap();
+                assert!(crate::sampling::parse_scheduler(scheduler).is_ok(), "{scheduler}");
+                assert!(entry.default.size.is_some() && entry.default.steps.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_found_in_any_spelling() {
+        assert_eq!(by_alias("SD1.5").unwrap().alias, "sd15");
+        assert!(by_alias("stable-diffusion-v1-5/stable-diffusion-v1-5").is_none());
+        assert_eq!(by_repo("runwayml/stable-diffusion-v1-5").unwrap().alias, "sd15");
+        assert_eq!(by_repo("Stabilityai/SDXL-turbo").unwrap().alias, "sdxl-turbo");
+        assert!(by_repo("city96/FLUX.1-dev-gguf").is_none());
+        assert_eq!(nearest("sdlx"), Some("sdxl"));
+        assert_eq!(nearest("zebra"), None);
+    }
+
+    #[test]
+    fn sizes_add_up_where_all_are_known() {
+        assert_eq!(by_alias("lcm-lora-sd15").unwrap().bytes(), Some(134_621_556));
+        assert_eq!(by_alias("lcm-lora-sdxl").unwrap().bytes(), None);
+        assert_eq!(by_alias("sd15").unwrap().bytes(), Some(2_133_000_000));
+    }
+}

@@ -1,7 +1,7 @@
 //! Files mapped into memory: the one place with `unsafe`.
 
 use std::fs::File;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -9,11 +9,56 @@ use memmap2::Mmap;
 use super::WeightsError;
 
 /// The bytes of a file, wherever they lie: mapped, or in memory.
-pub(super) struct Bytes(Box<dyn AsRef<[u8]> + Send + Sync>);
+pub(super) struct Bytes(Box<dyn Content + Send + Sync>);
 
-impl<T: AsRef<[u8]> + Send + Sync + 'static> From<T> for Bytes {
+/// A place where the bytes of a file can lie.
+pub(super) trait Content: AsRef<[u8]> {
+    /// Asks the system to have these bytes ready. A matter of speed alone: where it cannot, they are read when they are touched.
+    fn expect(&self, _range: &Range<usize>) {}
+    /// Lets go of the memory that these bytes take in this process, which is done with them.
+    fn release(&self, _range: &Range<usize>) {}
+}
+
+impl Content for Vec<u8> {}
+
+impl Content for &'static [u8] {}
+
+impl Content for Mmap {
+    fn expect(&self, range: &Range<usize>) {
+        #[cfg(target_os = "linux")]
+        let _ = self.advise_range(memmap2::Advice::PopulateRead, range.start, range.len());
+        #[cfg(all(unix, not(target_os = "linux")))]
+        let _ = self.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+        #[cfg(not(unix))]
+        let _ = range;
+    }
+
+    /// The system may keep the bytes in its cache.
+    fn release(&self, range: &Range<usize>) {
+        // SAFETY: the map is read-only and of a file: whoever looks at the bytes again gets them from the file again.
+        #[cfg(unix)]
+        #[expect(unsafe_code, reason = "advice that would lose what was written to other kinds of maps")]
+        let _ = unsafe { self.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+        #[cfg(not(unix))]
+        let _ = range;
+    }
+}
+
+impl<T: Content + Send + Sync + 'static> From<T> for Bytes {
     fn from(bytes: T) -> Self {
         Bytes(Box::new(bytes))
+    }
+}
+
+impl Bytes {
+    /// As [`Content::expect`].
+    pub(super) fn expect(&self, range: &Range<usize>) {
+        self.0.expect(range);
+    }
+
+    /// As [`Content::release`].
+    pub(super) fn release(&self, range: &Range<usize>) {
+        self.0.release(range);
     }
 }
 

@@ -80,6 +80,7 @@ impl ParamSource for Safetensors {
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
         let entry = self.header.entries.get(name).ok_or_else(|| self.bad_tensor(name, "it is not there"))?;
+        self.bytes.expect(&entry.bytes);
         let bytes = &self.bytes[entry.bytes.clone()];
         let tensor = match entry.stored {
             Stored::As(dtype) => Tensor::from_raw_buffer(bytes, dtype, &entry.shape, &Device::Cpu),
@@ -88,6 +89,7 @@ impl ParamSource for Safetensors {
                 Tensor::from_vec(wide, entry.shape.as_slice(), &Device::Cpu)
             }
         };
+        self.bytes.release(&entry.bytes);
         tensor.map_err(|e| self.bad_tensor(name, e))
     }
 }

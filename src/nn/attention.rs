@@ -93,6 +93,13 @@ pub fn causal_mask(n: usize, device: &Device) -> Result<Tensor> {
     Tensor::from_vec(mask, (n, n), device)
 }
 
+/// Keys and values, [b, m, heads d], of what is attended to.
+#[derive(Debug, Clone)]
+pub struct KeysValues {
+    keys: Tensor,
+    values: Tensor,
+}
+
 /// Attention with its four projections.
 #[derive(Debug, Clone)]
 pub struct MultiHeadAttention {
@@ -122,25 +129,42 @@ impl MultiHeadAttention {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor, context: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-        self.out.forward(&self.attend(x, context, mask)?)
+        let kind = if x.id() == context.id() { LayerKind::SelfAttention } else { LayerKind::CrossAttention };
+        self.out.forward(&self.attend(kind, x, &self.keys_values(context)?, mask)?)
     }
 
-    /// As [`MultiHeadAttention::forward`] without a mask, plus `residual` [b, n, c].
+    /// `x` [b, n, c] attends to itself; the result plus `residual` [b, n, c].
     ///
     /// # Errors
     /// When the shapes do not fit.
-    pub fn forward_add(&self, x: &Tensor, context: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        self.out.forward_add(&self.attend(x, context, None)?, residual)
+    pub fn forward_self_add(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        let context = self.keys_values(x)?;
+        self.out.forward_add(&self.attend(LayerKind::SelfAttention, x, &context, None)?, residual)
     }
 
-    fn attend(&self, x: &Tensor, context: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    /// `x` [b, n, c] attends to a context whose keys and values are known; the result plus `residual` [b, n, c].
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward_cross_add(&self, x: &Tensor, context: &KeysValues, residual: &Tensor) -> Result<Tensor> {
+        self.out.forward_add(&self.attend(LayerKind::CrossAttention, x, context, None)?, residual)
+    }
+
+    /// Keys and values of `context` [b, m, c'], for any number of queries.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn keys_values(&self, context: &Tensor) -> Result<KeysValues> {
+        Ok(KeysValues { keys: self.key.forward(context)?, values: self.value.forward(context)? })
+    }
+
+    fn attend(&self, kind: LayerKind, x: &Tensor, context: &KeysValues, mask: Option<&Tensor>) -> Result<Tensor> {
         let q = self.query.forward(x)?;
-        let (k, v) = (self.key.forward(context)?, self.value.forward(context)?);
-        let kind = if x.id() == context.id() { LayerKind::SelfAttention } else { LayerKind::CrossAttention };
+        let KeysValues { keys: k, values: v } = context;
         // Scores, and the sums of values that they weigh.
         let flops = 2 * (2 * q.elem_count() * k.dim(1)?);
         timed(kind, flops, || {
-            scaled_dot_product_attention([&q, &k, &v], self.heads, mask, self.query.precision(), self.upcast)
+            scaled_dot_product_attention([&q, k, v], self.heads, mask, self.query.precision(), self.upcast)
         })
     }
 }

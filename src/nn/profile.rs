@@ -200,7 +200,7 @@ mod tests {
         let (x, context) = (wave(&[2, 5, 8], 0.3), wave(&[2, 3, 8], 0.7));
         let ((), profile) = record(|| {
             attention.forward(&x, &x, None).unwrap();
-            attention.forward_add(&x, &context, &x).unwrap();
+            attention.forward_cross_add(&x, &attention.keys_values(&context).unwrap(), &x).unwrap();
         });
         assert_eq!(calls_and_flops(&profile, LayerKind::SelfAttention), (1, 4 * 2 * 5 * 5 * 8));
         assert_eq!(calls_and_flops(&profile, LayerKind::CrossAttention), (1, 4 * 2 * 5 * 3 * 8));

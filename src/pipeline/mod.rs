@@ -13,6 +13,7 @@ mod machine;
 mod memory;
 mod model;
 mod plan;
+mod prepared;
 mod provenance;
 mod sample;
 mod survey;

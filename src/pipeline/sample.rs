@@ -10,6 +10,7 @@ use crate::pipeline::encode::{time_ids, Encoding};
 use crate::pipeline::inpaint::Inpainting;
 use crate::pipeline::latents::Start;
 use crate::pipeline::model::Model;
+use crate::pipeline::prepared::PreparedTexts;
 use crate::pipeline::{Event, Events, Phase, Plan};
 use crate::sampling::{self, guidance, Denoiser, Noise, Step};
 use crate::text::Conditioning;
@@ -78,6 +79,7 @@ pub(super) struct Guided<'a> {
     inpainting: Option<&'a Inpainting>,
     /// SDXL's sizes, `[1, 6]`.
     time_ids: Tensor,
+    prepared: PreparedTexts,
 }
 
 impl Denoiser for Guided<'_> {
@@ -115,24 +117,24 @@ impl<'a> Guided<'a> {
         inpainting: Option<&'a Inpainting>,
         device: &Device,
     ) -> Result<Self> {
-        Ok(Guided { plan, model, text, inpainting, time_ids: time_ids(&plan.request, device)? })
+        let time_ids = time_ids(&plan.request, device)?;
+        Ok(Guided { plan, model, text, inpainting, time_ids, prepared: PreparedTexts::default() })
     }
 
     /// Runs the UNet on an input whose batch the conditionings share evenly.
-    fn unet(&self, sample: &Tensor, timestep: f64, conditionings: &[&Conditioning]) -> Result<Tensor> {
+    fn unet(&mut self, sample: &Tensor, timestep: f64, conditionings: &[&Conditioning]) -> Result<Tensor> {
         let batch = sample.dim(0)?;
         let each = batch / conditionings.len();
-        let hidden = conditionings.iter().map(|c| c.hidden.repeat((each, 1, 1))).collect::<Result<Vec<_>, _>>()?;
-        let encoder_hidden_states = Tensor::cat(&hidden, 0)?;
         let pooled = conditionings.iter().filter_map(|c| c.pooled.as_ref()).map(|p| p.repeat((each, 1)));
         let pooled = pooled.collect::<Result<Vec<_>, _>>()?;
         let text_embeds = if pooled.is_empty() { None } else { Some(Tensor::cat(&pooled, 0)?) };
         let time_ids = self.time_ids.repeat((batch, 1))?;
         let timestep_cond = self.timestep_cond(sample)?;
-        Ok(self.model.unet.forward(&UNetInput {
+        let unet = &self.model.unet;
+        Ok(unet.forward(&UNetInput {
             sample,
             timestep,
-            encoder_hidden_states: &encoder_hidden_states,
+            text: self.prepared.get(unet, conditionings, each)?,
             added: text_embeds.as_ref().map(|text_embeds| AddedCond { text_embeds, time_ids: &time_ids }),
             timestep_cond: timestep_cond.as_ref(),
             residuals: None,

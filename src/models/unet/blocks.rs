@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use super::plan::{AttentionPlan, BlockPlan};
 use super::transformer::{Transformer2d, TransformerConfig};
 use crate::models::resnet::{ResnetBlock2d, ResnetConfig};
-use crate::nn::{Downsample2d, Params, Upsample2d};
+use crate::nn::{Downsample2d, KeysValues, Params, Upsample2d};
 
 /// What all blocks of a network have in common.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,25 @@ pub(crate) struct BlockConfig {
 pub(crate) struct Condition<'a> {
     /// The timestep's vector, [b, time_width].
     pub time: &'a Tensor,
-    /// The text, [b, n, context_width].
-    pub context: &'a Tensor,
+    /// The text as the block's transformers attend to it.
+    pub text: &'a BlockText,
+}
+
+/// Keys and values of the text for the transformers of a block, one after the other.
+pub(crate) type BlockText = Vec<Vec<KeysValues>>;
+
+/// The text [b, n, context_width] as `attentions` attend to it.
+fn prepare(attentions: &[Transformer2d], text: &Tensor) -> Result<BlockText> {
+    attentions.iter().map(|attention| attention.prepare(text)).collect()
+}
+
+/// A block's transformer number `i` on `x`, if there is one.
+fn attend(attentions: &[Transformer2d], i: usize, x: Tensor, text: &BlockText) -> Result<Tensor> {
+    match (attentions.get(i), text.get(i)) {
+        (Some(attention), Some(text)) => attention.forward(&x, text),
+        (None, _) => Ok(x),
+        (Some(_), None) => candle_core::bail!("the text was prepared for another network"),
+    }
 }
 
 /// A block on the way down (diffusers' `DownBlock2D` and `CrossAttnDownBlock2D`).
@@ -44,14 +61,17 @@ impl DownBlock {
         })
     }
 
+    /// The text [b, n, context_width] as this block attends to it.
+    pub(crate) fn prepare(&self, text: &Tensor) -> Result<BlockText> {
+        prepare(&self.attentions, text)
+    }
+
     /// `x` to the block's output; what the way up takes as skip connections is added to `skips`.
     pub(crate) fn forward(&self, x: &Tensor, condition: Condition, skips: &mut Vec<Tensor>) -> Result<Tensor> {
         let mut x = x.clone();
         for (i, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(&x, Some(condition.time))?;
-            if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(&x, condition.context)?;
-            }
+            x = attend(&self.attentions, i, x, condition.text)?;
             skips.push(x.clone());
         }
         if let Some(downsampler) = &self.downsampler {
@@ -74,13 +94,16 @@ impl MidBlock {
         Ok(MidBlock { resnets: resnets(plan, config, params)?, attentions: attentions(plan, config, params)? })
     }
 
+    /// The text [b, n, context_width] as this block attends to it.
+    pub(crate) fn prepare(&self, text: &Tensor) -> Result<BlockText> {
+        prepare(&self.attentions, text)
+    }
+
     pub(crate) fn forward(&self, x: &Tensor, condition: Condition) -> Result<Tensor> {
         let mut x = x.clone();
         for (i, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(&x, Some(condition.time))?;
-            if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(&x, condition.context)?;
-            }
+            x = attend(&self.attentions, i, x, condition.text)?;
         }
         Ok(x)
     }
@@ -104,6 +127,11 @@ impl UpBlock {
         })
     }
 
+    /// The text [b, n, context_width] as this block attends to it.
+    pub(crate) fn prepare(&self, text: &Tensor) -> Result<BlockText> {
+        prepare(&self.attentions, text)
+    }
+
     /// `x` and the last of `skips`, which are taken from it, to the block's output. What is enlarged gets the size of the skip
     /// connection that comes next: sizes that could not be halved evenly come back so.
     pub(crate) fn forward(&self, x: &Tensor, condition: Condition, skips: &mut Vec<Tensor>) -> Result<Tensor> {
@@ -111,9 +139,7 @@ impl UpBlock {
         for (i, resnet) in self.resnets.iter().enumerate() {
             let Some(skip) = skips.pop() else { candle_core::bail!("the way up has more layers than the way down") };
             x = resnet.forward(&Tensor::cat(&[&x, &skip], 1)?, Some(condition.time))?;
-            if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(&x, condition.context)?;
-            }
+            x = attend(&self.attentions, i, x, condition.text)?;
         }
         if let Some(upsampler) = &self.upsampler {
             let size = skips.last().map(|skip| skip.dims4().map(|(_, _, h, w)| (h, w))).transpose()?;

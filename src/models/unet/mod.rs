@@ -13,7 +13,7 @@ mod transformer;
 
 use candle_core::{DType, Result, Tensor};
 
-use self::blocks::{BlockConfig, Condition, DownBlock, MidBlock, UpBlock};
+use self::blocks::{BlockConfig, BlockText, Condition, DownBlock, MidBlock, UpBlock};
 use self::embeddings::TimeEmbeddings;
 use self::transformer::TransformerConfig;
 use crate::models::resnet::ResnetConfig;
@@ -28,14 +28,22 @@ pub struct UNetInput<'a> {
     pub sample: &'a Tensor,
     /// The timestep, 0 to 1000, that all of the batch have.
     pub timestep: f64,
-    /// The text, [b, n, cross_attention_dim].
-    pub encoder_hidden_states: &'a Tensor,
+    /// The text: [`UNet2DConditionModel::prepare`].
+    pub text: &'a PreparedText,
     /// Pooled text and sizes, for models that take them (SDXL).
     pub added: Option<AddedCond<'a>>,
     /// The embedded guidance scale, [b, time_cond_proj_dim], for distilled models that take it: [`guidance_embedding`].
     pub timestep_cond: Option<&'a Tensor>,
     /// What ControlNets add.
     pub residuals: Option<&'a Residuals>,
+}
+
+/// A text as the attentions of one UNet see it: keys and values, which are the same at every step.
+#[derive(Debug, Clone)]
+pub struct PreparedText {
+    down: Vec<BlockText>,
+    mid: BlockText,
+    up: Vec<BlockText>,
 }
 
 /// SDXL's pooled text and sizes.
@@ -127,6 +135,19 @@ impl UNet2DConditionModel {
         &self.config
     }
 
+    /// Keys and values of a text `encoder_hidden_states` [b, n, cross_attention_dim], to be computed once for all steps.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn prepare(&self, encoder_hidden_states: &Tensor) -> Result<PreparedText> {
+        let text = encoder_hidden_states.to_dtype(self.dtype)?;
+        Ok(PreparedText {
+            down: self.down_blocks.iter().map(|block| block.prepare(&text)).collect::<Result<_>>()?,
+            mid: self.mid_block.as_ref().map(|block| block.prepare(&text)).transpose()?.unwrap_or_default(),
+            up: self.up_blocks.iter().map(|block| block.prepare(&text)).collect::<Result<_>>()?,
+        })
+    }
+
     /// What the UNet predicts of its input, noise or velocity as it was trained: [b, out_channels, h, w] f32.
     ///
     /// # Errors
@@ -142,26 +163,28 @@ impl UNet2DConditionModel {
         mut observe: impl FnMut(&'static str, usize, &Tensor),
     ) -> Result<Tensor> {
         let time = self.time.forward(input)?;
-        let context = input.encoder_hidden_states.to_dtype(self.dtype)?;
-        let condition = Condition { time: &time, context: &context };
+        let PreparedText { down, mid: middle, up } = input.text;
+        if down.len() != self.down_blocks.len() || up.len() != self.up_blocks.len() {
+            candle_core::bail!("the text was prepared for another network");
+        }
         let sample =
             if self.config.center_input_sample { input.sample.affine(2.0, -1.0)? } else { input.sample.clone() };
         let mut x = self.conv_in.forward(&sample.to_dtype(self.dtype)?)?;
         observe("conv_in", 0, &x);
         let mut skips = vec![x.clone()];
-        for (i, block) in self.down_blocks.iter().enumerate() {
-            x = block.forward(&x, condition, &mut skips)?;
+        for (i, (block, text)) in self.down_blocks.iter().zip(down).enumerate() {
+            x = block.forward(&x, Condition { time: &time, text }, &mut skips)?;
             observe("down_blocks", i, &x);
         }
         if let Some(mid) = &self.mid_block {
-            x = mid.forward(&x, condition)?;
+            x = mid.forward(&x, Condition { time: &time, text: middle })?;
             observe("mid_block", 0, &x);
         }
         if let Some(residuals) = input.residuals {
             x = self.add_residuals(x, &mut skips, residuals)?;
         }
-        for (i, block) in self.up_blocks.iter().enumerate() {
-            x = block.forward(&x, condition, &mut skips)?;
+        for (i, (block, text)) in self.up_blocks.iter().zip(up).enumerate() {
+            x = block.forward(&x, Condition { time: &time, text }, &mut skips)?;
             observe("up_blocks", i, &x);
         }
         let x = self.conv_norm_out.forward_activated(&x, Activation::Silu)?;

@@ -31,11 +31,16 @@ impl Inputs {
         Inputs { sample: get("sample"), timestep, text: get("encoder_hidden_states"), added }
     }
 
-    fn borrow(&self) -> UNetInput<'_> {
+    /// What `model` makes of them.
+    fn run(&self, model: &UNet2DConditionModel) -> Result<Tensor> {
+        model.forward(&self.borrow(&model.prepare(&self.text)?))
+    }
+
+    fn borrow<'a>(&'a self, text: &'a PreparedText) -> UNetInput<'a> {
         UNetInput {
             sample: &self.sample,
             timestep: self.timestep,
-            encoder_hidden_states: &self.text,
+            text,
             added: self.added.as_ref().map(|(text_embeds, time_ids)| AddedCond { text_embeds, time_ids }),
             timestep_cond: None,
             residuals: None,
@@ -51,7 +56,7 @@ fn outputs_equal_the_reference() {
         let model = model(&format!("{name}/unet"), Precision::F32);
         for (row, timestep) in [981.0, 17.0].into_iter().enumerate() {
             let inputs = Inputs::row(&expected, name, row, timestep, name.starts_with("sdxl"));
-            let output = model.forward(&inputs.borrow()).unwrap();
+            let output = inputs.run(&model).unwrap();
             let difference =
                 max_difference(&output, &expected.get(&format!("{name}.output")).narrow(0, row, 1).unwrap());
             assert!(difference < 4e-5, "{name} at {timestep}: {difference}");
@@ -69,7 +74,9 @@ fn every_block_of_sdxl_equals_the_reference() {
         let difference = max_difference(x, &expected.get(name));
         assert!(difference < 1e-4, "{name}: {difference}");
     };
-    let output = model("sdxl/unet", Precision::F32).forward_observed(&inputs.borrow(), |block, number, x| {
+    let model = model("sdxl/unet", Precision::F32);
+    let text = model.prepare(&inputs.text).unwrap();
+    let output = model.forward_observed(&inputs.borrow(&text), |block, number, x| {
         compare(&format!("sdxl.{block}.{number}"), x);
         seen += 1;
     });
@@ -82,7 +89,7 @@ fn every_block_of_sdxl_equals_the_reference() {
 fn sides_that_cannot_be_halved_come_back() {
     let expected = Expected::open("unet_blocks.safetensors");
     let inputs = Inputs::row(&expected, "sd15", 0, 301.0, false);
-    let output = model("sd15/unet", Precision::F32).forward(&inputs.borrow()).unwrap();
+    let output = inputs.run(&model("sd15/unet", Precision::F32)).unwrap();
     let difference = max_difference(&output, &expected.get("sd15.odd"));
     assert!(difference < 2e-5, "{difference}");
 }
@@ -93,12 +100,12 @@ fn residuals(model: &UNet2DConditionModel, inputs: &Inputs) -> Residuals {
         let values = (0..like.elem_count()).map(|n| ((n + i) % 7) as f32 / 16.0).collect();
         Tensor::from_vec(values, like.shape(), &Device::Cpu).unwrap()
     };
-    let time = model.time.forward(&inputs.borrow()).unwrap();
-    let condition = Condition { time: &time, context: &inputs.text };
+    let text = model.prepare(&inputs.text).unwrap();
+    let time = model.time.forward(&inputs.borrow(&text)).unwrap();
     let mut x = model.conv_in.forward(&inputs.sample).unwrap();
     let mut skips = vec![x.clone()];
-    for block in &model.down_blocks {
-        x = block.forward(&x, condition, &mut skips).unwrap();
+    for (block, text) in model.down_blocks.iter().zip(&text.down) {
+        x = block.forward(&x, Condition { time: &time, text }, &mut skips).unwrap();
     }
     Residuals { down: skips.iter().enumerate().map(|(i, x)| wave(x, i)).collect(), mid: wave(&x, skips.len()) }
 }
@@ -109,13 +116,14 @@ fn residuals_are_added_and_counted() {
     let expected = Expected::open("unet_blocks.safetensors");
     let inputs = Inputs::row(&expected, "sd15", 0, 301.0, false);
     let model = model("sd15/unet", Precision::F32);
+    let text = model.prepare(&inputs.text).unwrap();
     let mut residuals = residuals(&model, &inputs);
-    let output = model.forward(&UNetInput { residuals: Some(&residuals), ..inputs.borrow() }).unwrap();
+    let output = model.forward(&UNetInput { residuals: Some(&residuals), ..inputs.borrow(&text) }).unwrap();
     let difference = max_difference(&output, &expected.get("sd15.residuals"));
     assert!(difference < 2e-5, "{difference}");
 
     residuals.down.pop();
-    let error = model.forward(&UNetInput { residuals: Some(&residuals), ..inputs.borrow() }).unwrap_err();
+    let error = model.forward(&UNetInput { residuals: Some(&residuals), ..inputs.borrow(&text) }).unwrap_err();
     assert!(error.to_string().contains("11 residuals do not fit a UNet with 12"), "{error}");
 }
 
@@ -127,19 +135,32 @@ fn rare_features_equal_the_reference() {
     let cond = expected.get("rare.timestep_cond");
     let model = model("unet-rare", Precision::F32);
     let inputs = Inputs { sample, timestep: 33.5, text, added: None };
-    assert!(model.forward(&inputs.borrow()).unwrap_err().to_string().contains("timestep_cond"));
-    let output = model.forward(&UNetInput { timestep_cond: Some(&cond), ..inputs.borrow() }).unwrap();
+    let text = model.prepare(&inputs.text).unwrap();
+    assert!(inputs.run(&model).unwrap_err().to_string().contains("timestep_cond"));
+    let output = model.forward(&UNetInput { timestep_cond: Some(&cond), ..inputs.borrow(&text) }).unwrap();
     let difference = max_difference(&output, &expected.get("rare.output"));
     assert!(difference < 3e-6, "{difference}");
+}
+
+#[test]
+fn a_text_belongs_to_its_network() {
+    let inputs = Inputs::row(&Expected::open("denoisers.safetensors"), "sd15", 0, 17.0, false);
+    let (sd15, rare) = (model("sd15/unet", Precision::F32), model("unet-rare", Precision::F32));
+    let mut text = sd15.prepare(&inputs.text).unwrap();
+    text.down[0][0].clear();
+    assert!(sd15.forward(&inputs.borrow(&text)).unwrap_err().to_string().contains("another network"));
+    text.down[0].clear();
+    assert!(sd15.forward(&inputs.borrow(&text)).unwrap_err().to_string().contains("another network"));
+    assert!(rare.prepare(&inputs.text).is_err());
 }
 
 #[test]
 fn half_precision_stays_close_on_the_cpu() {
     let expected = Expected::open("denoisers.safetensors");
     let inputs = Inputs::row(&expected, "sd15", 0, 981.0, false);
-    let exact = model("sd15/unet", Precision::F32).forward(&inputs.borrow()).unwrap();
+    let exact = inputs.run(&model("sd15/unet", Precision::F32)).unwrap();
     for (precision, range) in [(Precision::Bf16, 5e-3..0.1), (Precision::F16, 5e-4..0.01)] {
-        let output = model("sd15/unet", precision).forward(&inputs.borrow()).unwrap();
+        let output = inputs.run(&model("sd15/unet", precision)).unwrap();
         let difference = max_difference(&exact, &output);
         assert!(range.contains(&difference), "{precision:?}: {difference}");
     }
@@ -150,9 +171,9 @@ fn sdxl_needs_its_sizes_and_others_take_none() {
     let expected = Expected::open("denoisers.safetensors");
     let sdxl = Inputs::row(&expected, "sdxl", 0, 17.0, true);
     let without = Inputs { added: None, ..Inputs::row(&expected, "sdxl", 0, 17.0, true) };
-    assert!(model("sdxl/unet", Precision::F32).forward(&without.borrow()).is_err());
+    assert!(without.run(&model("sdxl/unet", Precision::F32)).is_err());
     let sd15 = Inputs { added: sdxl.added, ..Inputs::row(&expected, "sd15", 0, 17.0, false) };
-    assert!(model("sd15/unet", Precision::F32).forward(&sd15.borrow()).is_err());
+    assert!(sd15.run(&model("sd15/unet", Precision::F32)).is_err());
 }
 
 /// Measured: 12 of 1635 values differ by more than 1e-6, by 5.9e-5 at most: two frequencies whose last bit torch's `exp` misses.

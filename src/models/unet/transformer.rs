@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::nn::{
-    geglu, pixels_to_tokens, tokens_to_pixels_add, GroupNorm, LayerNorm, Linear, MultiHeadAttention, Params,
+    geglu, pixels_to_tokens, tokens_to_pixels_add, GroupNorm, KeysValues, LayerNorm, Linear, MultiHeadAttention, Params,
 };
 
 /// What all transformers of a UNet have in common.
@@ -49,13 +49,21 @@ impl Transformer2d {
         })
     }
 
-    /// `x` [b, c, h, w] and the text [b, n, context_width] to [b, c, h, w].
-    pub(crate) fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+    /// The text [b, n, context_width] as each of the blocks attends to it.
+    pub(crate) fn prepare(&self, text: &Tensor) -> Result<Vec<KeysValues>> {
+        self.transformer_blocks.iter().map(|block| block.attn2.keys_values(text)).collect()
+    }
+
+    /// `x` [b, c, h, w] and the prepared text to [b, c, h, w].
+    pub(crate) fn forward(&self, x: &Tensor, text: &[KeysValues]) -> Result<Tensor> {
+        if text.len() != self.transformer_blocks.len() {
+            candle_core::bail!("the text was prepared for another network");
+        }
         // The projections work pixel by pixel, so they are linear layers on tokens whichever way they are stored.
         let tokens = pixels_to_tokens(&self.norm.forward(x)?)?;
         let mut tokens = self.proj_in.forward(&tokens)?;
-        for block in &self.transformer_blocks {
-            tokens = block.forward(&tokens, context)?;
+        for (block, text) in self.transformer_blocks.iter().zip(text) {
+            tokens = block.forward(&tokens, text)?;
         }
         tokens_to_pixels_add(&self.proj_out.forward(&tokens)?, x)
     }
@@ -88,10 +96,9 @@ impl TransformerBlock {
         })
     }
 
-    fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let normed = self.norm1.forward(x)?;
-        let x = self.attn1.forward_add(&normed, &normed, x)?;
-        let x = self.attn2.forward_add(&self.norm2.forward(&x)?, context, &x)?;
+    fn forward(&self, x: &Tensor, text: &KeysValues) -> Result<Tensor> {
+        let x = self.attn1.forward_self_add(&self.norm1.forward(x)?, x)?;
+        let x = self.attn2.forward_cross_add(&self.norm2.forward(&x)?, text, &x)?;
         self.ff_out.forward_add(&geglu(&self.ff_in.forward(&self.norm3.forward(&x)?)?)?, &x)
     }
 }

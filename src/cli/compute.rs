@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::values;
 use crate::nn::Precision;
-use crate::pipeline::{ComputeOptions, DeviceChoice};
+use crate::pipeline::{ComputeOptions, DeviceChoice, VaeTiling};
 
 /// The options of the heading "Compute".
 #[derive(Debug, Clone, Args)]
@@ -16,7 +16,10 @@ pub struct ComputeArgs {
     #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = values::device)]
     pub device: DeviceChoice,
 
-    /// The number type of weights and activations.
+    /// The number type that products are computed in: auto, f32, f16 or bf16.
+    ///
+    /// On the CPU this is about arithmetic alone: weights in half precision stay so in memory, sums and activations are f32. There `auto`
+    /// is bf16 where the processor multiplies it faster than f32 (AMD Zen 4 and later), else f32. On a GPU it is f16.
     #[arg(long, value_name = "TYPE", value_enum, default_value = "auto")]
     pub dtype: DtypeChoice,
 
@@ -25,6 +28,13 @@ pub struct ComputeArgs {
     /// The picture does not depend on it.
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, 1..=1024))]
     pub threads: Option<usize>,
+
+    /// Decode and encode large pictures in strips: auto, on or off.
+    ///
+    /// It takes a fraction of the memory and about twice the time. There are no seams: norms see the whole picture. `auto` does so
+    /// where the memory of the CPU would not do otherwise.
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub vae_tiling: VaeTilingChoice,
 }
 
 impl ComputeArgs {
@@ -37,14 +47,19 @@ impl ComputeArgs {
             DtypeChoice::F16 => Some(Precision::F16),
             DtypeChoice::Bf16 => Some(Precision::Bf16),
         };
-        ComputeOptions { device: self.device, precision, threads: self.threads }
+        let vae_tiling = match self.vae_tiling {
+            VaeTilingChoice::Auto => VaeTiling::Auto,
+            VaeTilingChoice::On => VaeTiling::On,
+            VaeTilingChoice::Off => VaeTiling::Off,
+        };
+        ComputeOptions { device: self.device, precision, threads: self.threads, vae_tiling }
     }
 }
 
 /// What `--dtype` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DtypeChoice {
-    /// f32 on a CPU, f16 on a GPU.
+    /// What suits the device.
     Auto,
     /// 32-bit floats.
     F32,
@@ -52,4 +67,15 @@ pub enum DtypeChoice {
     F16,
     /// 16-bit floats with the range of 32-bit ones.
     Bf16,
+}
+
+/// What `--vae-tiling` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VaeTilingChoice {
+    /// Where the memory asks for it.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }

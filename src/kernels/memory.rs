@@ -47,6 +47,12 @@ pub fn unfilled(len: usize) -> Vec<f32> {
     values
 }
 
+/// Bytes of memory that this process holds and does not use at the moment: large blocks will come from there first.
+#[must_use]
+pub fn unused() -> usize {
+    BLOCKS.ranges().free.values().map(|free| free.size - free.fresh).sum()
+}
+
 /// The program's allocator.
 struct Blocks(Mutex<Ranges>);
 

@@ -20,4 +20,4 @@ pub mod peak;
 mod simd;
 pub mod transpose;
 
-pub use isa::{Isa, IsaError};
+pub use isa::{InstructionSet, Isa, IsaError};

@@ -28,11 +28,65 @@ pub struct Norm<'a> {
     pub function: Option<Function>,
 }
 
+/// Mean and spread of values.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Moments {
+    /// How many they are.
+    pub count: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// The sum of their squared distances to it.
+    pub squares: f64,
+}
+
+impl Moments {
+    /// Those of these values and others together (Chan et al. 1979).
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        let (count, distance) = (self.count + other.count, other.mean - self.mean);
+        if count == 0.0 {
+            return self;
+        }
+        let squares = self.squares + other.squares + distance * distance * self.count * other.count / count;
+        Moments { count, mean: self.mean + distance * other.count / count, squares }
+    }
+
+    /// The reciprocal of the standard deviation, with `eps` added to the variance.
+    #[must_use]
+    pub fn inverse_deviation(&self, eps: f64) -> f64 {
+        (self.squares / self.count + eps).sqrt().recip()
+    }
+}
+
+/// The moments of each of the `rows` rows of `x`.
+///
+/// # Panics
+/// When `x` does not consist of that many rows.
+#[must_use]
+pub fn moments(isa: Isa, rows: usize, x: &[f32]) -> Vec<Moments> {
+    assert!(rows > 0 && !x.is_empty() && x.len().is_multiple_of(rows));
+    x.par_chunks(x.len() / rows).map(|row| of_row(isa, row)).collect()
+}
+
 /// Normalises the rows of `x` to `out`: mean 0 and variance 1, then scaled, shifted, activated.
 ///
 /// # Panics
 /// When the slices do not consist of whole rows, or the channels not of whole groups.
 pub fn normalise(isa: Isa, norm: &Norm, x: &[f32], out: &mut [f32]) {
+    by_row(norm, x, out, |_, first, x, out| scale_row(isa, norm, first, of_row(isa, x), x, out));
+}
+
+/// As [`normalise`], but with these moments in place of the rows' own: those of larger rows, of which they are a part.
+///
+/// # Panics
+/// As [`normalise`], and when there are not as many moments as rows.
+pub fn normalise_as(isa: Isa, norm: &Norm, moments: &[Moments], x: &[f32], out: &mut [f32]) {
+    assert_eq!(moments.len() * (norm.scale.len() / norm.groups) * norm.span, x.len());
+    by_row(norm, x, out, |row, first, x, out| scale_row(isa, norm, first, moments[row], x, out));
+}
+
+/// Calls `f` with each row's number, its first channel, its values and its place in `out`.
+fn by_row(norm: &Norm, x: &[f32], out: &mut [f32], f: impl Fn(usize, usize, &[f32], &mut [f32]) + Sync) {
     let channels = norm.scale.len() / norm.groups;
     let row = channels * norm.span;
     assert!(norm.shift.len() == norm.scale.len() && norm.scale.len() == channels * norm.groups);
@@ -40,18 +94,23 @@ pub fn normalise(isa: Isa, norm: &Norm, x: &[f32], out: &mut [f32]) {
     let at_once = (8192 / row).max(1);
     out.par_chunks_mut(at_once * row).zip(x.par_chunks(at_once * row)).enumerate().for_each(|(task, (out, x))| {
         for (i, (out, x)) in out.chunks_exact_mut(row).zip(x.chunks_exact(row)).enumerate() {
-            let first = (task * at_once + i) % norm.groups * channels;
-            one_row(isa, norm, first, x, out);
+            let number = task * at_once + i;
+            f(number, number % norm.groups * channels, x, out);
         }
     });
 }
 
 per_isa! {
-    fn one_row(norm: &Norm, first: usize, x: &[f32], out: &mut [f32]) {
+    fn of_row(x: &[f32]) -> Moments {
         let count = x.len() as f64;
         let mean = sum(x, |v| v) / count;
-        let variance = sum(x, |v| (v - mean) * (v - mean)) / count;
-        let (mean, inverse) = (mean as f32, (variance + norm.eps).sqrt().recip() as f32);
+        Moments { count, mean, squares: sum(x, |v| (v - mean) * (v - mean)) }
+    }
+}
+
+per_isa! {
+    fn scale_row(norm: &Norm, first: usize, moments: Moments, x: &[f32], out: &mut [f32]) {
+        let (mean, inverse) = (moments.mean as f32, moments.inverse_deviation(norm.eps) as f32);
         if norm.span == 1 {
             let parameters = norm.scale[first..].iter().zip(&norm.shift[first..]);
             out.iter_mut().zip(x.iter().zip(parameters)).for_each(|(y, (x, (scale, shift)))| {
@@ -125,5 +184,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn moments_of_parts_are_those_of_the_whole() {
+        let (scale, shift) = (wave(6, 1.1), wave(6, 0.7));
+        let norm = Norm { groups: 3, span: 40, eps: 1e-5, scale: &scale, shift: &shift, function: None };
+        let x = wave(240, 0.9);
+        let isa = Isa::all()[0];
+        let (mut whole, mut parts) = (vec![0.0; 240], vec![0.0; 240]);
+        normalise(isa, &norm, &x, &mut whole);
+        // Each row of 80 values in parts of 10, 0 and 70.
+        let of = |row: usize| {
+            let row = &x[row * 80..][..80];
+            let [first, second] = [&row[..10], &row[10..]].map(|part| moments(isa, 1, part)[0]);
+            first.merged(Moments::default()).merged(second)
+        };
+        normalise_as(isa, &norm, &[of(0), of(1), of(2)], &x, &mut parts);
+        assert!(whole.iter().zip(&parts).all(|(a, b)| (a - b).abs() < 1e-6), "{whole:?} {parts:?}");
+        assert!((of(1).mean - f64::from(x[80..160].iter().sum::<f32>() / 80.0)).abs() < 1e-6);
     }
 }

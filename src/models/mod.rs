@@ -6,6 +6,7 @@
 pub mod clip;
 mod config;
 mod resnet;
+mod strips;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unet;

@@ -2,7 +2,8 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::nn::{Activation, Conv2d, Conv2dConfig, ConvExtras, GroupNorm, Linear, Params};
+use super::strips::{Assembly, FeatureMap};
+use crate::nn::{Activation, Conv2d, Conv2dConfig, ConvExtras, GroupMoments, GroupNorm, Linear, Params};
 
 /// What all residual blocks of a network have in common.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +53,34 @@ impl ResnetBlock2d {
         let y = self.norm1.forward_activated(x, Activation::Silu)?;
         let y = self.conv1.forward_with(&y, &ConvExtras { shift: time.as_ref(), ..ConvExtras::default() })?;
         let y = self.norm2.forward_activated(&y, Activation::Silu)?;
+        self.end(x, &y)
+    }
+
+    /// As [`ResnetBlock2d::forward`] without a timestep, strip by strip: the input, unless it is enlarged on the way, and the
+    /// output are the only whole maps. The first convolution is computed twice.
+    pub(crate) fn forward_in_strips(&self, x: &FeatureMap) -> Result<Tensor> {
+        let (strips, mut first, mut second) = (x.strips()?, GroupMoments::default(), GroupMoments::default());
+        for strip in &strips {
+            first.add(self.norm1.moments(&x.rows(strip.clone())?)?);
+        }
+        let halfway = |x: &Tensor| self.conv1.forward(&self.norm1.forward_activated_as(x, &first, Activation::Silu)?);
+        for strip in &strips {
+            let (rows, place) = x.rows_around(strip, 1)?;
+            second.add(self.norm2.moments(&halfway(&rows)?.narrow(2, place.start, place.len())?)?);
+        }
+        let mut whole = Assembly::new(x.height()?);
+        for strip in &strips {
+            let (rows, place) = x.rows_around(strip, 2)?;
+            let y = self.norm2.forward_activated_as(&halfway(&rows)?, &second, Activation::Silu)?;
+            whole.put(strip.start, &self.end(&rows, &y)?, place)?;
+        }
+        whole.finish()
+    }
+
+    /// The second convolution of `y`, around the residual `x`.
+    fn end(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
         let shortcut = self.conv_shortcut.as_ref().map(|shortcut| shortcut.forward(x)).transpose()?;
         let residual = Some(shortcut.as_ref().unwrap_or(x));
-        self.conv2.forward_with(&y, &ConvExtras { residual, ..ConvExtras::default() })
+        self.conv2.forward_with(y, &ConvExtras { residual, ..ConvExtras::default() })
     }
 }

@@ -24,7 +24,7 @@ pub use attention::{causal_mask, scaled_dot_product_attention, KeysValues, Multi
 pub use conv::{Conv2d, Conv2dConfig, ConvExtras};
 pub use embedding::{timestep_embedding, Embedding};
 pub use linear::Linear;
-pub use norm::{GroupNorm, LayerNorm};
+pub use norm::{GroupMoments, GroupNorm, LayerNorm};
 pub use params::{ParamSource, Params, Survey};
 pub use precision::Precision;
 pub use resample::{Downsample2d, Upsample2d};

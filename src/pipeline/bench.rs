@@ -111,9 +111,9 @@ impl Bench<'_> {
     }
 
     fn decode(&mut self) -> Result<Times> {
-        let (plan, model) = (self.plan, self.model);
-        let latents = latents::from_noise(plan, latents::noise(plan).as_mut(), self.machine)?.narrow(0, 0, 1)?;
-        self.repeat(Phase::Decode, |_| decode::pixels(&model.vae, &plan.family, &latents).map(drop))
+        let (plan, model, machine) = (self.plan, self.model, self.machine);
+        let latents = latents::from_noise(plan, latents::noise(plan).as_mut(), machine)?.narrow(0, 0, 1)?;
+        self.repeat(Phase::Decode, |_| decode::pixels(&model.vae, &plan.family, machine, &latents).map(drop))
     }
 
     /// Runs a stage once to warm up, and `runs` times that count.

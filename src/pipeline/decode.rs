@@ -9,8 +9,11 @@ use crate::image::{check_decoded, check_picture, to_pictures};
 use crate::models::vae::AutoencoderKl;
 use crate::nn::Precision;
 use crate::pipeline::model::{vae_precision, Model};
-use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan};
+use crate::pipeline::{memory, Event, Events, Family, Machine, Phase, Plan};
 use crate::{Error, Result};
+
+/// Values of a strip where the autoencoder works in strips: 32 MiB in f32.
+const STRIP: usize = 8 << 20;
 
 /// Decodes latents `[batch, channels, h, w]` into pictures.
 ///
@@ -43,12 +46,12 @@ fn decode_checked(
     latents: &Tensor,
     events: &mut dyn Events,
 ) -> Result<Vec<RgbImage>> {
-    match pictures(&model.vae, &plan.family, latents) {
+    match pictures(&model.vae, &plan.family, machine, latents) {
         Err(Error::BrokenPicture { what }) if vae_precision(&plan.family, machine) != Precision::F32 => {
             let precision = machine.precision;
             events.on(Event::Warning(&format!("decoding in {precision} failed ({what}): decoding again in f32")))?;
             model.widen_vae(&plan.family, machine, events)?;
-            pictures(&model.vae, &plan.family, latents)
+            pictures(&model.vae, &plan.family, machine, latents)
         }
         result => result,
     }
@@ -58,16 +61,23 @@ fn decode_checked(
 ///
 /// # Errors
 /// When the tensor library fails.
-pub(super) fn pixels(vae: &AutoencoderKl, family: &Family, latents: &Tensor) -> Result<Tensor> {
-    Ok(vae.decode(&family.to_decoder(latents)?)?)
+pub(super) fn pixels(vae: &AutoencoderKl, family: &Family, machine: &Machine, latents: &Tensor) -> Result<Tensor> {
+    let (_, _, height, width) = latents.dims4()?;
+    let factor = family.vae_scale_factor();
+    let latents = family.to_decoder(latents)?;
+    Ok(if memory::in_strips(family, (width * factor, height * factor), machine) {
+        vae.decode_in_strips(&latents, STRIP)?
+    } else {
+        vae.decode(&latents)?
+    })
 }
 
 /// The pictures of latents `[batch, channels, h, w]`.
 ///
 /// # Errors
 /// [`Error::BrokenPicture`] when the pixels hold no number or one flat colour.
-pub fn pictures(vae: &AutoencoderKl, family: &Family, latents: &Tensor) -> Result<Vec<RgbImage>> {
-    let pixels = pixels(vae, family, latents)?;
+pub fn pictures(vae: &AutoencoderKl, family: &Family, machine: &Machine, latents: &Tensor) -> Result<Vec<RgbImage>> {
+    let pixels = pixels(vae, family, machine, latents)?;
     check_decoded(&pixels)?;
     let pictures = to_pictures(&pixels)?;
     pictures.iter().try_for_each(check_picture)?;

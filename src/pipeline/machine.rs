@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use crate::kernels::Isa;
+use crate::kernels::{InstructionSet, Isa};
 use crate::nn::Precision;
 use crate::{Error, Result};
 
@@ -20,6 +20,18 @@ pub enum DeviceChoice {
     Metal,
 }
 
+/// Whether the autoencoder works on large pictures in strips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VaeTiling {
+    /// Where the memory would not do otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
 /// What the user said about the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ComputeOptions {
@@ -29,6 +41,8 @@ pub struct ComputeOptions {
     pub precision: Option<Precision>,
     /// Worker threads; `None` is one for each core.
     pub threads: Option<usize>,
+    /// Whether the autoencoder works in strips.
+    pub vae_tiling: VaeTiling,
 }
 
 /// A device that is there, and the arithmetic used on it.
@@ -40,6 +54,8 @@ pub struct Machine {
     pub precision: Precision,
     /// The device's name: "cpu", "cuda:0", "metal".
     pub device_name: String,
+    /// Whether the autoencoder works in strips.
+    pub vae_tiling: VaeTiling,
 }
 
 impl Machine {
@@ -55,17 +71,17 @@ impl Machine {
             })?;
         }
         let (device, device_name) = open(options.device)?;
-        if device.is_cpu() {
-            Isa::current().map_err(|e| {
-                Error::usage(e.to_string(), "unset it: the fastest instructions are found by themselves")
-            })?;
-        }
-        let precision = options.precision.unwrap_or(match device {
-            Device::Cpu => Precision::F32,
-            Device::Cuda(_) | Device::Metal(_) => Precision::F16,
-        });
-        Ok(Machine { device, precision, device_name })
+        let automatic = if device.is_cpu() { cpu_precision()? } else { Precision::F16 };
+        let precision = options.precision.unwrap_or(automatic);
+        Ok(Machine { device, precision, device_name, vae_tiling: options.vae_tiling })
     }
+}
+
+/// bf16 where the processor multiplies it faster than f32, which is where the kernels take it by themselves.
+fn cpu_precision() -> Result<Precision> {
+    let isa = Isa::current()
+        .map_err(|e| Error::usage(e.to_string(), "unset it: the fastest instructions are found by themselves"))?;
+    Ok(if isa.set() == InstructionSet::Avx512Bf16 { Precision::Bf16 } else { Precision::F32 })
 }
 
 fn open(choice: DeviceChoice) -> Result<(Device, String)> {

@@ -3,11 +3,14 @@
 
 use std::path::Path;
 
-use crate::pipeline::{Family, Machine, Plan};
+use crate::kernels::memory::unused;
+use crate::pipeline::{Family, Machine, Plan, VaeTiling};
 use crate::{Error, Result};
 
 /// Bytes of a value: on the CPU activations are f32 in every precision.
 const VALUE: u64 = 4;
+/// Bytes that a convolution takes at most for what it has rearranged.
+const CONVOLUTION: u64 = 512 << 20;
 
 /// Refuses a plan whose activations alone are larger than the memory. Devices other than the CPU tell by themselves.
 ///
@@ -17,21 +20,34 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<()> {
     if !machine.device.is_cpu() {
         return Ok(());
     }
-    let need = least_needed(plan);
+    let need = least_needed(plan, machine.vae_tiling != VaeTiling::Off);
     match available(Path::new("/")) {
         Some(have) if need > have => Err(Error::OutOfMemory { need, have }),
         _ => Ok(()),
     }
 }
 
-/// A lower bound, in bytes, of what a plan takes beside the weights.
-fn least_needed(plan: &Plan) -> u64 {
+/// Whether the autoencoder works in strips on a picture of `size`, width and height: as the user says, else where the memory that is
+/// left would not do otherwise.
+pub fn in_strips(family: &Family, size: (usize, usize), machine: &Machine) -> bool {
+    match machine.vae_tiling {
+        VaeTiling::On => true,
+        VaeTiling::Off => false,
+        VaeTiling::Auto => {
+            let have = available(Path::new("/")).map(|have| have.saturating_add(unused() as u64));
+            machine.device.is_cpu() && have.is_some_and(|have| have < of_decoder(family, size, false) + CONVOLUTION)
+        }
+    }
+}
+
+/// A lower bound, in bytes, of what a plan takes beside the weights; `strips` says whether the autoencoder may work in strips.
+fn least_needed(plan: &Plan, strips: bool) -> u64 {
     let (width, height) = plan.size();
     let factor = plan.family.vae_scale_factor();
     let latents = (width / factor, height / factor);
     // Guidance is a batch of both predictions.
     let samples = plan.batch() * if plan.guided() { 2 } else { 1 };
-    (samples as u64 * of_unet(&plan.family, latents)).max(of_decoder(&plan.family, (width, height)))
+    (samples as u64 * of_unet(&plan.family, latents)).max(of_decoder(&plan.family, (width, height), strips))
 }
 
 /// At its widest place, the first residual block of the last stage of the way up, the UNet holds the skips that are left, the
@@ -44,12 +60,14 @@ fn of_unet(family: &Family, (width, height): (usize, usize)) -> u64 {
     (width * height * ((layers + 1) * last + 2 * (before + last) + last)) as u64 * VALUE
 }
 
-/// In the decoder's last block, at full size, a residual, its normed copy and what the first convolution makes of that are held
-/// together. Pictures are decoded one after the other.
-fn of_decoder(family: &Family, (width, height): (usize, usize)) -> u64 {
+/// In the decoder's last stage, at full size, a residual, its normed copy and what the first convolution makes of that are held
+/// together; in strips only a block's input and output, and not the larger map that the first block reads. Pictures are decoded
+/// one after the other.
+fn of_decoder(family: &Family, (width, height): (usize, usize), strips: bool) -> u64 {
     let channels = &family.vae.block_out_channels;
     let (Some(last), Some(before)) = (channels.first(), channels.get(1).or(channels.first())) else { return 0 };
-    (width * height * (2 * before + last)) as u64 * VALUE
+    let values = if strips { 2 * last } else { 2 * before + last };
+    (width * height * values) as u64 * VALUE
 }
 
 /// Memory that a process may still get, in bytes: what is free or can be freed, and no more than its limits. `None` where the
@@ -100,10 +118,12 @@ mod tests {
         let decoder = |pixels: u64| pixels * (32 + 32 + 32) * 4;
         let unet = 256 * 256 * (2 * 64 + 2 * (128 + 64) + 64) * 4;
         let sized = |side, batch, guidance| {
-            least_needed(&plan(|request| {
+            let plan = plan(|request| {
                 (request.image.width, request.image.height) = (Some(side), Some(side));
                 (request.image.batch, request.sampling.guidance) = (Some(batch), Some(guidance));
-            }))
+            });
+            assert_eq!(of_decoder(&plan.family, (side, side), true), decoder(side as u64 * side as u64) / 3 * 2);
+            least_needed(&plan, false)
         };
         assert_eq!(sized(2048, 1, 1.0), decoder(2048 * 2048));
         assert_eq!(sized(2048, 64, 1.0), 64 * unet);

@@ -21,7 +21,7 @@ mod survey;
 pub use bench::{bench, Cpu, Measured, Stages, Times};
 pub use events::{Event, Events, Phase};
 pub use family::{Defaults, Family};
-pub use machine::{ComputeOptions, DeviceChoice, Machine};
+pub use machine::{ComputeOptions, DeviceChoice, Machine, VaeTiling};
 pub use memory::peak_resident;
 pub use model::{Engine, Model};
 pub use plan::Plan;

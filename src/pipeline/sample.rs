@@ -42,7 +42,7 @@ pub fn sample(
             let done = step.index + 1;
             events.on(Event::Progress { phase: Phase::Sample, done })?;
             if every.is_some_and(|every| done.is_multiple_of(every) && done < step.total) {
-                show(plan, model, step.denoised, done, events)?;
+                show((plan, model, machine), step.denoised, done, events)?;
             }
         }
         inpainting.map_or(Ok(None), |inpainting| inpainting.after_call(&plan.schedule, step))
@@ -53,9 +53,14 @@ pub fn sample(
 }
 
 /// Hands on the pictures predicted at a step. An early prediction may be flat: that is no failure of the run.
-fn show(plan: &Plan, model: &Model, denoised: &Tensor, step: usize, events: &mut dyn Events) -> Result<()> {
+fn show(
+    (plan, model, machine): (&Plan, &Model, &Machine),
+    denoised: &Tensor,
+    step: usize,
+    events: &mut dyn Events,
+) -> Result<()> {
     for index in 0..denoised.dim(0)? {
-        match decode::pictures(&model.vae, &plan.family, &denoised.narrow(0, index, 1)?) {
+        match decode::pictures(&model.vae, &plan.family, machine, &denoised.narrow(0, index, 1)?) {
             Ok(pictures) => {
                 for picture in pictures {
                     let picture = &plan.finish(picture);

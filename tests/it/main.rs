@@ -26,5 +26,6 @@ mod prompts;
 mod single;
 mod single_file;
 mod support;
+mod tiling;
 mod usage_errors;
 mod verify;

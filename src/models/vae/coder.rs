@@ -4,9 +4,10 @@ use candle_core::{Result, Tensor};
 
 use super::config::VaeConfig;
 use crate::models::resnet::{ResnetBlock2d, ResnetConfig};
+use crate::models::strips::{Assembly, FeatureMap};
 use crate::nn::{
-    pixels_to_tokens, tokens_to_pixels_add, Activation, Conv2d, Conv2dConfig, Downsample2d, GroupNorm, Linear,
-    MultiHeadAttention, Params, Upsample2d,
+    pixels_to_tokens, tokens_to_pixels_add, Activation, Conv2d, Conv2dConfig, Downsample2d, GroupMoments, GroupNorm,
+    Linear, MultiHeadAttention, Params, Upsample2d,
 };
 
 /// Added to the variance in all norms of a VAE.
@@ -50,6 +51,20 @@ impl Tail {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.conv_out.forward(&self.conv_norm_out.forward_activated(x, Activation::Silu)?)
     }
+
+    fn forward_in_strips(&self, x: &FeatureMap) -> Result<Tensor> {
+        let (strips, mut moments) = (x.strips()?, GroupMoments::default());
+        for strip in &strips {
+            moments.add(self.conv_norm_out.moments(&x.rows(strip.clone())?)?);
+        }
+        let mut whole = Assembly::new(x.height()?);
+        for strip in &strips {
+            let (rows, place) = x.rows_around(strip, 1)?;
+            let y = self.conv_norm_out.forward_activated_as(&rows, &moments, Activation::Silu)?;
+            whole.put(strip.start, &self.conv_out.forward(&y)?, place)?;
+        }
+        whole.finish()
+    }
 }
 
 /// Pictures to the moments of latents.
@@ -81,12 +96,15 @@ impl Encoder {
         })
     }
 
-    /// [b, in_channels, h, w] to [b, 2 latent_channels, h', w'].
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// [b, in_channels, h, w] to [b, 2 latent_channels, h', w'], if wished in strips of so many values.
+    pub(super) fn forward(&self, x: &Tensor, strips: Option<usize>) -> Result<Tensor> {
         let mut x = self.conv_in.forward(x)?;
         for (resnets, downsampler) in &self.down_blocks {
             for resnet in resnets {
-                x = resnet.forward(&x, None)?;
+                x = match strips {
+                    Some(values) => resnet.forward_in_strips(&FeatureMap { x: &x, upsampler: None, values })?,
+                    None => resnet.forward(&x, None)?,
+                };
             }
             if let Some(downsampler) = downsampler {
                 x = downsampler.forward(&x)?;
@@ -136,6 +154,19 @@ impl Decoder {
             }
         }
         self.tail.forward(&x)
+    }
+
+    /// As [`Decoder::forward`], with what is larger than the latents in strips of `values` values.
+    pub(super) fn forward_in_strips(&self, z: &Tensor, values: usize) -> Result<Tensor> {
+        let mut x = self.mid_block.forward(&self.conv_in.forward(z)?)?;
+        let mut enlarge = None;
+        for (resnets, upsampler) in &self.up_blocks {
+            for resnet in resnets {
+                x = resnet.forward_in_strips(&FeatureMap { x: &x, upsampler: enlarge.take(), values })?;
+            }
+            enlarge = upsampler.as_ref();
+        }
+        self.tail.forward_in_strips(&FeatureMap { x: &x, upsampler: enlarge, values })
     }
 }
 

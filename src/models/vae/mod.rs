@@ -51,7 +51,20 @@ impl AutoencoderKl {
     /// # Errors
     /// When the shapes do not fit.
     pub fn encode(&self, pictures: &Tensor) -> Result<Posterior> {
-        let mut moments = self.encoder.forward(&pictures.to_dtype(self.dtype)?)?;
+        self.encode_with(pictures, None)
+    }
+
+    /// As [`AutoencoderKl::encode`], with large feature maps in strips of `values` values: less memory, more time, the same
+    /// result but for rounding.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn encode_in_strips(&self, pictures: &Tensor, values: usize) -> Result<Posterior> {
+        self.encode_with(pictures, Some(values))
+    }
+
+    fn encode_with(&self, pictures: &Tensor, strips: Option<usize>) -> Result<Posterior> {
+        let mut moments = self.encoder.forward(&pictures.to_dtype(self.dtype)?, strips)?;
         if let Some(conv) = &self.quant_conv {
             moments = conv.forward(&moments)?;
         }
@@ -63,11 +76,21 @@ impl AutoencoderKl {
     /// # Errors
     /// When the shapes do not fit.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        let mut x = latents.to_dtype(self.dtype)?;
-        if let Some(conv) = &self.post_quant_conv {
-            x = conv.forward(&x)?;
-        }
-        self.decoder.forward(&x)?.to_dtype(DType::F32)
+        self.decoder.forward(&self.to_decoder(latents)?)?.to_dtype(DType::F32)
+    }
+
+    /// As [`AutoencoderKl::decode`], with large feature maps in strips of `values` values: less memory, more time, the same
+    /// result but for rounding.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn decode_in_strips(&self, latents: &Tensor, values: usize) -> Result<Tensor> {
+        self.decoder.forward_in_strips(&self.to_decoder(latents)?, values)?.to_dtype(DType::F32)
+    }
+
+    fn to_decoder(&self, latents: &Tensor) -> Result<Tensor> {
+        let x = latents.to_dtype(self.dtype)?;
+        self.post_quant_conv.as_ref().map_or(Ok(x.clone()), |conv| conv.forward(&x))
     }
 }
 
@@ -143,6 +166,17 @@ mod tests {
     fn values_equal_the_reference() {
         check(&model("sd15/vae"), "sd15");
         check(&model("sd3/vae"), "sd3");
+    }
+
+    #[test]
+    fn strips_give_the_whole() {
+        let model = model("sd15/vae");
+        let values: Vec<f32> = (0..2 * 4 * 13 * 5).map(|i| (i as f32 * 0.37).sin() * (i as f32 * 0.002)).collect();
+        let latents = Tensor::from_vec(values, (2, 4, 13, 5), &Device::Cpu).unwrap();
+        let whole = model.decode(&latents).unwrap();
+        assert!(max_difference(&model.decode_in_strips(&latents, 1).unwrap(), &whole) < 1e-5);
+        let (posterior, in_strips) = (model.encode(&whole).unwrap(), model.encode_in_strips(&whole, 1).unwrap());
+        assert!(max_difference(&posterior.mean, &in_strips.mean) < 1e-5);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::values;
-use crate::nn::Precision;
+use crate::nn::{AttentionMethod, Precision};
 use crate::pipeline::{ComputeOptions, DeviceChoice, VaeTiling};
 
 /// The options of the heading "Compute".
@@ -35,6 +35,13 @@ pub struct ComputeArgs {
     /// where the memory of the CPU would not do otherwise.
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
     pub vae_tiling: VaeTilingChoice,
+
+    /// How attention is computed: auto, flash, sliced or sliced:N.
+    ///
+    /// `sliced:N` works on N heads at a time, `sliced` on one, which takes less memory and is slower; the picture is the same. `flash` asks
+    /// for the flash kernels, which need a CUDA device and a build with them. `auto` never holds all scores at once.
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = values::attention)]
+    pub attention: AttentionMethod,
 }
 
 impl ComputeArgs {
@@ -52,7 +59,7 @@ impl ComputeArgs {
             VaeTilingChoice::On => VaeTiling::On,
             VaeTilingChoice::Off => VaeTiling::Off,
         };
-        ComputeOptions { device: self.device, precision, threads: self.threads, vae_tiling }
+        ComputeOptions { device: self.device, precision, threads: self.threads, vae_tiling, attention: self.attention }
     }
 }
 

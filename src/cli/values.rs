@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::sampling::{SchedulerChoice, Seed};
 use crate::image::input::Margins;
+use crate::nn::AttentionMethod;
 use crate::pipeline::DeviceChoice;
 use crate::request::{check_strength, limits};
 use crate::sampling::parse_scheduler;
@@ -111,6 +112,24 @@ pub fn device(text: &str) -> Result<DeviceChoice> {
             })
         }
     }
+}
+
+/// `auto`, `flash`, `sliced` or `sliced:N`.
+pub fn attention(text: &str) -> Result<AttentionMethod> {
+    let lower = text.to_lowercase();
+    let sliced = |heads: &str| heads.parse().ok().filter(|heads| *heads > 0).map(AttentionMethod::Sliced);
+    let method = match lower.as_str() {
+        "auto" => Some(AttentionMethod::Auto),
+        "flash" => Some(AttentionMethod::Flash),
+        "sliced" => Some(AttentionMethod::Sliced(1)),
+        other => other.strip_prefix("sliced:").and_then(sliced),
+    };
+    method.ok_or_else(|| {
+        Error::usage(
+            format!("unknown way of attention `{text}`"),
+            "one of: auto, flash, sliced, sliced:N with N from 1",
+        )
+    })
 }
 
 /// A size as `1024x768`.
@@ -304,6 +323,17 @@ mod tests {
         assert_eq!(device("cuda:3").unwrap(), DeviceChoice::Cuda(3));
         for text in ["cuda:", "cuda:x", "cuda:-1", "rocm", ""] {
             assert!(refused(device(text)).1.contains("cuda:N"), "{text}");
+        }
+    }
+
+    #[test]
+    fn attention_is_sliced_by_heads() {
+        assert_eq!(attention("auto").unwrap(), AttentionMethod::Auto);
+        assert_eq!(attention("Flash").unwrap(), AttentionMethod::Flash);
+        assert_eq!(attention("sliced").unwrap(), AttentionMethod::Sliced(1));
+        assert_eq!(attention("sliced:4").unwrap(), AttentionMethod::Sliced(4));
+        for text in ["sliced:0", "sliced:", "sliced:-1", "xformers", ""] {
+            assert!(refused(attention(text)).1.contains("sliced:N"), "{text}");
         }
     }
 

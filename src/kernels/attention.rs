@@ -41,9 +41,19 @@ pub struct Shape {
 ///
 /// # Panics
 /// When the slices have other sizes.
-pub fn attention(
+pub fn attention(kernel: &Kernel, shape: &Shape, qkv: [&[f32]; 3], mask: Option<&[f32]>, scale: f32, out: &mut [f32]) {
+    attention_in_slices(kernel, shape, usize::MAX, qkv, mask, scale, out);
+}
+
+/// As [`attention`], with the keys and values of at most `heads_at_once` heads of the batch packed at a time: the same bits in less
+/// memory.
+///
+/// # Panics
+/// When the slices have other sizes.
+pub fn attention_in_slices(
     kernel: &Kernel,
     shape: &Shape,
+    heads_at_once: usize,
     [q, k, v]: [&[f32]; 3],
     mask: Option<&[f32]>,
     scale: f32,
@@ -60,14 +70,17 @@ pub fn attention(
         return out.fill(0.0);
     }
     let layout = Layout { kernel: *kernel, shape: *shape };
-    let packed = layout.pack_all(k, v);
-    let task = Task { layout, q, packed: &packed, mask, scale, out: Output::new(out) };
-    let tasks = queries.div_ceil(QUERIES);
-    (0..batch * heads * tasks).into_par_iter().with_max_len(1).for_each(|index| {
-        let start = index % tasks * QUERIES;
-        let range = start..(start + QUERIES).min(queries);
-        SCRATCH.with_borrow_mut(|scratch| task.run(index / tasks, range, scratch));
-    });
+    let (all, tasks) = (batch * heads, queries.div_ceil(QUERIES));
+    for first in (0..all).step_by(heads_at_once.clamp(1, all)) {
+        let slice = first..first.saturating_add(heads_at_once.max(1)).min(all);
+        let packed = layout.pack(slice.clone(), k, v);
+        let task = Task { layout, q, first, packed: &packed, mask, scale, out: Output::new(out) };
+        (0..slice.len() * tasks).into_par_iter().with_max_len(1).for_each(|index| {
+            let start = index % tasks * QUERIES;
+            let range = start..(start + QUERIES).min(queries);
+            SCRATCH.with_borrow_mut(|scratch| task.run(first + index / tasks, range, scratch));
+        });
+    }
 }
 
 /// How keys and values lie when packed: head by head, block by block, a block's keys before its values.
@@ -102,12 +115,12 @@ impl Layout {
         self.blocks().map(|block| self.parts(block.len()).iter().sum::<usize>()).sum()
     }
 
-    fn pack_all(&self, k: &[f32], v: &[f32]) -> Vec<u32> {
-        let Shape { batch, heads, .. } = self.shape;
-        let mut packed = vec![0u32; batch * heads * self.head_units()];
+    /// The keys and values of some heads of the batch.
+    fn pack(&self, heads: Range<usize>, k: &[f32], v: &[f32]) -> Vec<u32> {
+        let mut packed = vec![0u32; heads.len() * self.head_units()];
         let mut rest = packed.as_mut_slice();
         let mut pieces = Vec::new();
-        for head in 0..batch * heads {
+        for head in heads {
             for block in self.blocks() {
                 let (piece, behind) = rest.split_at_mut(self.parts(block.len()).iter().sum());
                 rest = behind;
@@ -188,6 +201,8 @@ struct Scratch {
 struct Task<'a> {
     layout: Layout,
     q: &'a [f32],
+    /// The first head that is packed.
+    first: usize,
     packed: &'a [u32],
     mask: Option<&'a [f32]>,
     scale: f32,
@@ -200,7 +215,7 @@ impl Task<'_> {
         let (rows, depth) = (kernel.rows(), self.layout.depth());
         let panels = queries.len().div_ceil(rows);
         self.start(head, &queries, panels, scratch);
-        let mut blocks = &self.packed[head * self.layout.head_units()..][..self.layout.head_units()];
+        let mut blocks = &self.packed[(head - self.first) * self.layout.head_units()..][..self.layout.head_units()];
         for block in self.layout.blocks() {
             let [keys_size, values_size] = self.layout.parts(block.len());
             let (keys, rest) = blocks.split_at(keys_size);

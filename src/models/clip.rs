@@ -237,7 +237,7 @@ impl EncoderLayer {
             [projection("q_proj")?, projection("k_proj")?, projection("v_proj")?, projection("out_proj")?];
         Ok(EncoderLayer {
             layer_norm1: LayerNorm::new(width, eps, &params.pp("layer_norm1"))?,
-            self_attn: MultiHeadAttention::new(projections, config.num_attention_heads),
+            self_attn: MultiHeadAttention::new(projections, config.num_attention_heads).method(params.attention()),
             layer_norm2: LayerNorm::new(width, eps, &params.pp("layer_norm2"))?,
             fc1: Linear::new(width, inner, &params.pp("mlp.fc1"))?,
             fc2: Linear::new(inner, width, &params.pp("mlp.fc2"))?,

@@ -5,11 +5,34 @@ use candle_core::{DType, Device, Result, Tensor, D};
 use super::cpu::{self, floats};
 use super::profile::{timed, LayerKind};
 use super::{Linear, Precision};
-use crate::kernels::attention::{attention, Shape};
+use crate::kernels::attention::{attention_in_slices, Shape};
 
 /// Scores held at a time on devices other than the CPU, 32 MiB in f32. A picture of 1024x1024 has 16384 tokens in the VAE: its
 /// whole matrix would be 1 GiB.
 const SCORES_AT_A_TIME: usize = 8 << 20;
+
+/// How attention is computed, which is a matter of memory and speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AttentionMethod {
+    /// The best there is: a running softmax on the CPU, the flash kernels on CUDA where they are compiled in and apply, otherwise blocks
+    /// of queries.
+    #[default]
+    Auto,
+    /// As `Auto`, where the flash kernels are known to be there.
+    Flash,
+    /// So many heads of the batch at a time.
+    Sliced(usize),
+}
+
+impl AttentionMethod {
+    /// Heads of the batch that are computed at once.
+    fn heads_at_once(self) -> usize {
+        match self {
+            AttentionMethod::Auto | AttentionMethod::Flash => usize::MAX,
+            AttentionMethod::Sliced(heads) => heads.max(1),
+        }
+    }
+}
 
 /// `softmax(q k^T / sqrt(d) + mask) v`, softmax in f32.
 ///
@@ -25,6 +48,7 @@ pub fn scaled_dot_product_attention(
     mask: Option<&Tensor>,
     precision: Precision,
     upcast: bool,
+    method: AttentionMethod,
 ) -> Result<Tensor> {
     let (batch, queries, width) = q.dims3()?;
     let (_, keys, _) = k.dims3()?;
@@ -37,35 +61,61 @@ pub fn scaled_dot_product_attention(
     }
     if q.device().is_cpu() {
         let shape = Shape { batch, heads, queries, keys, width: width / heads };
-        return on_cpu([q, k, v], &shape, mask, if upcast { Precision::F32 } else { precision });
+        let precision = if upcast { Precision::F32 } else { precision };
+        return on_cpu([q, k, v], &shape, mask, precision, method);
     }
     let split = |x: &Tensor| x.reshape((batch, (), heads, width / heads))?.transpose(1, 2)?.contiguous();
-    let y = on_device([split(q)?, split(k)?, split(v)?], mask, upcast)?;
+    let y = on_device([split(q)?, split(k)?, split(v)?], mask, upcast, method)?;
     y.transpose(1, 2)?.flatten_from(D::Minus2)
 }
 
-fn on_cpu([q, k, v]: [&Tensor; 3], shape: &Shape, mask: Option<&Tensor>, precision: Precision) -> Result<Tensor> {
+fn on_cpu(
+    [q, k, v]: [&Tensor; 3],
+    shape: &Shape,
+    mask: Option<&Tensor>,
+    precision: Precision,
+    method: AttentionMethod,
+) -> Result<Tensor> {
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
     let mask = mask.map(Tensor::contiguous).transpose()?;
     let (kernel, scale) = (precision.kernel()?, (shape.width as f32).sqrt().recip());
     let (queries, keys, values) = (floats(&q)?, floats(&k)?, floats(&v)?);
     let mask = mask.as_ref().map(floats).transpose()?;
     cpu::filled(q.shape().clone(), |y| {
-        attention(&kernel, shape, [&queries, &keys, &values], mask.as_deref(), scale, y);
+        let at_once = method.heads_at_once();
+        attention_in_slices(&kernel, shape, at_once, [&queries, &keys, &values], mask.as_deref(), scale, y);
         Ok(())
     })
 }
 
-/// `q` [b, heads, n, d], `k` and `v` [b, heads, m, d], contiguous, to [b, heads, n, d]: block by block of the queries.
-fn on_device([q, k, v]: [Tensor; 3], mask: Option<&Tensor>, upcast: bool) -> Result<Tensor> {
-    let (batch, heads, queries, width) = q.dims4()?;
-    let scale = 1.0 / (width as f64).sqrt();
+/// `q` [b, heads, n, d], `k` and `v` [b, heads, m, d], contiguous, to [b, heads, n, d].
+fn on_device([q, k, v]: [Tensor; 3], mask: Option<&Tensor>, upcast: bool, method: AttentionMethod) -> Result<Tensor> {
+    let (batch, heads, _, _) = q.dims4()?;
     #[cfg(feature = "flash-attn")]
-    if mask.is_none() && !upcast && flash::applies(&q) {
+    if mask.is_none() && !upcast && !matches!(method, AttentionMethod::Sliced(_)) && flash::applies(&q) {
+        let scale = 1.0 / (q.dim(3)? as f64).sqrt();
         return flash::attention(&q, &k, &v, scale);
     }
+    let at_once = method.heads_at_once();
+    if at_once >= batch * heads {
+        return in_blocks([&q, &k, &v], mask, upcast);
+    }
+    let shape = q.shape().clone();
+    let [q, k, v] = [q.flatten(0, 1)?, k.flatten(0, 1)?, v.flatten(0, 1)?];
+    let slices = (0..batch * heads).step_by(at_once).map(|start| {
+        let count = at_once.min(batch * heads - start);
+        let slice = |x: &Tensor| x.narrow(0, start, count)?.unsqueeze(0);
+        in_blocks([&slice(&q)?, &slice(&k)?, &slice(&v)?], mask, upcast)
+    });
+    Tensor::cat(&slices.collect::<Result<Vec<_>>>()?, 1)?.reshape(shape)
+}
+
+/// As [`on_device`], block by block of the queries.
+fn in_blocks([q, k, v]: [&Tensor; 3], mask: Option<&Tensor>, upcast: bool) -> Result<Tensor> {
+    let (batch, heads, queries, width) = q.dims4()?;
+    let scale = 1.0 / (width as f64).sqrt();
     let keys = k.dim(2)?;
-    let (q, k) = if upcast { (q.to_dtype(DType::F32)?, k.to_dtype(DType::F32)?) } else { (q, k) };
+    let (q, k) = if upcast { (q.to_dtype(DType::F32)?, k.to_dtype(DType::F32)?) } else { (q.clone(), k.clone()) };
     let (q, keys_transposed) = ((q * scale)?, k.t()?);
     let block = (SCORES_AT_A_TIME / (batch * heads * keys).max(1)).clamp(1, queries.max(1));
     let mut outputs = Vec::with_capacity(queries.div_ceil(block));
@@ -76,7 +126,7 @@ fn on_device([q, k, v]: [Tensor; 3], mask: Option<&Tensor>, upcast: bool) -> Res
             Some(mask) => scores.broadcast_add(&mask.narrow(0, start, count)?)?,
             None => scores,
         };
-        outputs.push(candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?.matmul(&v)?);
+        outputs.push(candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?.matmul(v)?);
     }
     if outputs.len() == 1 {
         return Ok(outputs.swap_remove(0));
@@ -109,19 +159,26 @@ pub struct MultiHeadAttention {
     out: Linear,
     heads: usize,
     upcast: bool,
+    method: AttentionMethod,
 }
 
 impl MultiHeadAttention {
     /// Attention over `heads` heads; the projections' names differ between model families, so the model brings them.
     #[must_use]
     pub fn new([query, key, value, out]: [Linear; 4], heads: usize) -> Self {
-        MultiHeadAttention { query, key, value, out, heads, upcast: false }
+        MultiHeadAttention { query, key, value, out, heads, upcast: false, method: AttentionMethod::Auto }
     }
 
     /// Scores in f32 whatever the precision.
     #[must_use]
     pub fn upcast(self, upcast: bool) -> Self {
         MultiHeadAttention { upcast, ..self }
+    }
+
+    /// Computed in this way.
+    #[must_use]
+    pub fn method(self, method: AttentionMethod) -> Self {
+        MultiHeadAttention { method, ..self }
     }
 
     /// `x` [b, n, c] attends to `context` [b, m, c'] ([b, n, c] itself for self-attention): [b, n, c].
@@ -164,7 +221,8 @@ impl MultiHeadAttention {
         // Scores, and the sums of values that they weigh.
         let flops = 2 * (2 * q.elem_count() * k.dim(1)?);
         timed(kind, flops, || {
-            scaled_dot_product_attention([&q, k, v], self.heads, mask, self.query.precision(), self.upcast)
+            let precision = self.query.precision();
+            scaled_dot_product_attention([&q, k, v], self.heads, mask, precision, self.upcast, self.method)
         })
     }
 }
@@ -195,9 +253,19 @@ mod tests {
     fn check([batch, heads, queries, keys, width]: [usize; 5], mask: Option<&Tensor>) {
         let x = |tokens: usize, speed| wave(&[batch, tokens, heads * width], speed);
         let (q, k, v) = (x(queries, 0.7), x(keys, 0.31), x(keys, 0.11));
-        let y = scaled_dot_product_attention([&q, &k, &v], heads, mask, Precision::F32, false).unwrap();
+        let y = scaled_dot_product_attention([&q, &k, &v], heads, mask, Precision::F32, false, AttentionMethod::Auto)
+            .unwrap();
         let split = |x: &Tensor| x.reshape((batch, (), heads, width)).unwrap().transpose(1, 2).unwrap().contiguous();
-        let expected = on_device([split(&q).unwrap(), split(&k).unwrap(), split(&v).unwrap()], mask, false).unwrap();
+        let on_device = |method| {
+            on_device([split(&q).unwrap(), split(&k).unwrap(), split(&v).unwrap()], mask, false, method).unwrap()
+        };
+        let expected = on_device(AttentionMethod::Auto);
+        for slice in [1, 4] {
+            let method = AttentionMethod::Sliced(slice);
+            assert!(max_difference(&on_device(method), &expected) < 1e-6);
+            let sliced = scaled_dot_product_attention([&q, &k, &v], heads, mask, Precision::F32, false, method);
+            assert_eq!(max_difference(&sliced.unwrap(), &y), 0.0);
+        }
         let expected = expected.transpose(1, 2).unwrap().flatten_from(2).unwrap();
         let difference = max_difference(&y, &expected);
         assert!(difference < 1e-6, "{difference}");
@@ -213,7 +281,7 @@ mod tests {
     fn what_does_not_fit_is_an_error() {
         let attend = |q: &[usize], k: &[usize], v: &[usize], heads| {
             let [q, k, v] = [q, k, v].map(|shape| wave(shape, 0.3));
-            scaled_dot_product_attention([&q, &k, &v], heads, None, Precision::F32, false)
+            scaled_dot_product_attention([&q, &k, &v], heads, None, Precision::F32, false, AttentionMethod::Auto)
         };
         assert!(attend(&[1, 2, 6], &[1, 3, 6], &[1, 3, 6], 2).is_ok());
         assert!(attend(&[1, 2, 6], &[1, 3, 6], &[1, 3, 6], 4).is_err());

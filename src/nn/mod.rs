@@ -20,7 +20,7 @@ mod tokens;
 mod weight;
 
 pub use activation::{geglu, Activation};
-pub use attention::{causal_mask, scaled_dot_product_attention, KeysValues, MultiHeadAttention};
+pub use attention::{causal_mask, scaled_dot_product_attention, AttentionMethod, KeysValues, MultiHeadAttention};
 pub use conv::{Conv2d, Conv2dConfig, ConvExtras};
 pub use embedding::{timestep_embedding, Embedding};
 pub use linear::Linear;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-use super::Precision;
+use super::{AttentionMethod, Precision};
 use crate::weights::{Mismatch, ShapeMismatch, WeightsError};
 
 /// Named tensors of one component (a UNet, a text encoder), whatever file or bytes they lie in.
@@ -74,6 +74,7 @@ struct Root {
     device: Device,
     /// Whether names and shapes alone are of interest.
     survey: bool,
+    attention: AttentionMethod,
     ledger: Mutex<Ledger>,
 }
 
@@ -91,16 +92,42 @@ impl Params {
     /// The root of `source`, for a model that runs on `device` in `precision`.
     #[must_use]
     pub fn new(source: Arc<dyn ParamSource>, precision: Precision, device: &Device) -> Self {
-        let root = Root { source, precision, device: device.clone(), survey: false, ledger: Mutex::default() };
-        Params { root: Arc::new(root), prefix: String::new() }
+        Self::with_attention(source, precision, device, AttentionMethod::Auto)
+    }
+
+    /// As [`Params::new`], for a model that computes attention in this way.
+    #[must_use]
+    pub fn with_attention(
+        source: Arc<dyn ParamSource>,
+        precision: Precision,
+        device: &Device,
+        attention: AttentionMethod,
+    ) -> Self {
+        Self::rooted(Root {
+            source,
+            precision,
+            device: device.clone(),
+            survey: false,
+            attention,
+            ledger: Mutex::default(),
+        })
     }
 
     /// The root of `source` for building a model only to learn which tensors it wants: nothing is read, and the model takes next to no
     /// memory and cannot be used. [`Params::surveyed`] has the result.
     #[must_use]
     pub fn for_survey(source: Arc<dyn ParamSource>) -> Self {
-        let root =
-            Root { source, precision: Precision::F32, device: Device::Cpu, survey: true, ledger: Mutex::default() };
+        Self::rooted(Root {
+            source,
+            precision: Precision::F32,
+            device: Device::Cpu,
+            survey: true,
+            attention: AttentionMethod::Auto,
+            ledger: Mutex::default(),
+        })
+    }
+
+    fn rooted(root: Root) -> Self {
         Params { root: Arc::new(root), prefix: String::new() }
     }
 
@@ -189,6 +216,12 @@ impl Params {
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.root.precision
+    }
+
+    /// How the model computes attention.
+    #[must_use]
+    pub fn attention(&self) -> AttentionMethod {
+        self.root.attention
     }
 
     /// What a message calls the source of the tensors.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-use super::{scaled_dot_product_attention, Conv2d, Conv2dConfig, Linear, ParamSource, Params, Precision};
+use super::{
+    scaled_dot_product_attention, AttentionMethod, Conv2d, Conv2dConfig, Linear, ParamSource, Params, Precision,
+};
 use crate::weights::WeightsError;
 
 /// Where the child process of the test below puts its checksum.
@@ -61,7 +63,7 @@ fn checksum() -> u64 {
         let linear = params_in(precision, &[("weight", &[1024, 768])]);
         results.push(Linear::without_bias(768, 1024, &linear).unwrap().forward(&wave(&[77, 768], 0.11)));
         let (q, k, v) = (wave(&[1, 300, 80], 0.3), wave(&[1, 500, 80], 0.2), wave(&[1, 500, 80], 0.7));
-        results.push(scaled_dot_product_attention([&q, &k, &v], 2, None, precision, false));
+        results.push(scaled_dot_product_attention([&q, &k, &v], 2, None, precision, false, AttentionMethod::Auto));
     }
     let mut hasher = DefaultHasher::new();
     for result in results {

@@ -3,7 +3,7 @@
 use candle_core::Device;
 
 use crate::kernels::{InstructionSet, Isa};
-use crate::nn::Precision;
+use crate::nn::{AttentionMethod, Precision};
 use crate::{Error, Result};
 
 /// A device as the user names it.
@@ -43,6 +43,8 @@ pub struct ComputeOptions {
     pub threads: Option<usize>,
     /// Whether the autoencoder works in strips.
     pub vae_tiling: VaeTiling,
+    /// How attention is computed.
+    pub attention: AttentionMethod,
 }
 
 /// A device that is there, and the arithmetic used on it.
@@ -56,6 +58,8 @@ pub struct Machine {
     pub device_name: String,
     /// Whether the autoencoder works in strips.
     pub vae_tiling: VaeTiling,
+    /// How attention is computed.
+    pub attention: AttentionMethod,
 }
 
 impl Machine {
@@ -73,8 +77,29 @@ impl Machine {
         let (device, device_name) = open(options.device)?;
         let automatic = if device.is_cpu() { cpu_precision()? } else { Precision::F16 };
         let precision = options.precision.unwrap_or(automatic);
-        Ok(Machine { device, precision, device_name, vae_tiling: options.vae_tiling })
+        let ComputeOptions { vae_tiling, attention, .. } = options;
+        if attention == AttentionMethod::Flash {
+            check_flash(&device, &device_name, precision)?;
+        }
+        Ok(Machine { device, precision, device_name, vae_tiling, attention })
     }
+}
+
+/// Whether the flash kernels can be had.
+fn check_flash(device: &Device, name: &str, precision: Precision) -> Result<()> {
+    if !cfg!(feature = "flash-attn") {
+        return Err(Error::usage(
+            "this build has no flash attention",
+            "build with `--features cuda,flash-attn` for a CUDA device, or leave `--attention` out",
+        ));
+    }
+    if !device.is_cuda() {
+        return Err(Error::usage(format!("flash attention is for CUDA, not for {name}"), "leave `--attention` out"));
+    }
+    if precision == Precision::F32 {
+        return Err(Error::usage("flash attention computes in half precision", "add `--dtype f16` or `--dtype bf16`"));
+    }
+    Ok(())
 }
 
 /// bf16 where the processor multiplies it faster than f32, which is where the kernels take it by themselves.

@@ -52,7 +52,7 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     let text = encode::encode(plan, model, encodings, events)?;
     let mut noise = latents::noise(plan);
     let start = latents::start(plan, model, machine, noise.as_mut(), events)?;
-    let latents = sample::sample(plan, model, &text, start, noise.as_mut(), watch.every, events)?;
+    let latents = sample::sample(plan, (model, machine), &text, start, noise.as_mut(), watch.every, events)?;
     let pictures = decode::decode(plan, model, machine, &latents, events)?;
     let provenance = provenance::provenance(plan, machine, &mut model.hash);
     for (index, picture) in pictures.into_iter().enumerate() {

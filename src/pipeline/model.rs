@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use crate::hub::ModelFiles;
@@ -98,35 +99,29 @@ impl Model {
         let total = family.text_encoders.len() + 2;
         events.on(Event::Begin { phase: Phase::Load, total })?;
         let mut done = 0;
-        let mut progress = |events: &mut dyn Events| {
-            done += 1;
-            events.on(Event::Progress { phase: Phase::Load, done })
-        };
-
-        let mut encoder = |suffix: &str, config: &ClipTextConfig, events: &mut dyn Events| {
-            let encoder = text_encoder(files, suffix, config, machine, events)?;
-            progress(events)?;
-            Ok::<_, Error>(encoder)
-        };
-        let text = match family.text_encoders.as_slice() {
-            [one] => TextStack::sd(encoder("", one, events)?),
-            [one, two] => TextStack::sdxl(encoder("", one, events)?, encoder("_2", two, events)?),
-            other => {
-                let message = format!("a model with {} text encoders is not understood", other.len());
-                return Err(Error::model(message, "Stable Diffusion has one, SDXL two"));
-            }
-        };
-        let params = params(files, "unet", machine)?;
-        let unet = finish(UNet2DConditionModel::new(&family.unet, &params), &params, events)?;
-        progress(events)?;
-        if vae_precision(family, machine) != machine.precision {
-            let precision = machine.precision;
-            events
-                .on(Event::Note(&format!("the VAE overflows in {precision}, says its config: it computes in f32")))?;
-        }
         let vae_source = files.weights("vae")?;
-        let vae = vae(&vae_source, family, machine, vae_precision(family, machine), events)?;
-        progress(events)?;
+        let (text, unet, vae) = std::thread::scope(|scope| {
+            let encoders: Vec<_> = (family.text_encoders.iter().zip(["", "_2"]))
+                .map(|(config, suffix)| scope.spawn(aside(|said| text_encoder(files, suffix, config, machine, said))))
+                .collect();
+            let unet = scope.spawn(aside(|said| {
+                let params = params(files, "unet", machine)?;
+                finish(UNet2DConditionModel::new(&family.unet, &params), &params, said)
+            }));
+            let vae = scope.spawn(aside(|said| {
+                let precision = vae_precision(family, machine);
+                if precision != machine.precision {
+                    let wished = machine.precision;
+                    said.on(Event::Note(&format!(
+                        "the VAE overflows in {wished}, says its config: it computes in f32"
+                    )))?;
+                }
+                vae(&vae_source, family, machine, precision, said)
+            }));
+            let encoders = encoders.into_iter().map(|encoder| joined(encoder, &mut done, events));
+            let text = text_stack(encoders.collect::<Result<_>>()?)?;
+            Ok::<_, Error>((text, joined(unet, &mut done, events)?, joined(vae, &mut done, events)?))
+        })?;
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
         Ok(Model { text, unet, vae, hash: HashTask::Done(None), vae_source })
     }
@@ -138,6 +133,62 @@ impl Model {
     pub fn widen_vae(&mut self, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<()> {
         self.vae = vae(&self.vae_source, family, machine, Precision::F32, events)?;
         Ok(())
+    }
+}
+
+/// What the loading of a component has to say, kept until the thread of the watcher can hear it.
+#[derive(Default)]
+struct Said(Vec<(Level, String)>);
+
+enum Level {
+    Note,
+    Warning,
+}
+
+impl Events for Said {
+    fn on(&mut self, event: Event<'_>) -> Result<()> {
+        match event {
+            Event::Note(text) => self.0.push((Level::Note, text.into())),
+            Event::Warning(text) => self.0.push((Level::Warning, text.into())),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Work for a thread of its own.
+fn aside<T>(work: impl FnOnce(&mut dyn Events) -> Result<T>) -> impl FnOnce() -> (Result<T>, Said) {
+    || {
+        let mut said = Said::default();
+        (work(&mut said), said)
+    }
+}
+
+/// The result of such work, and all that it had to say.
+fn joined<T>(thread: ScopedJoinHandle<'_, (Result<T>, Said)>, done: &mut usize, events: &mut dyn Events) -> Result<T> {
+    let (result, said) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    for (level, text) in &said.0 {
+        events.on(match level {
+            Level::Note => Event::Note(text),
+            Level::Warning => Event::Warning(text),
+        })?;
+    }
+    let result = result?;
+    *done += 1;
+    events.on(Event::Progress { phase: Phase::Load, done: *done })?;
+    Ok(result)
+}
+
+fn text_stack(encoders: Vec<TextEncoder>) -> Result<TextStack> {
+    let count = encoders.len();
+    let mut encoders = encoders.into_iter();
+    match (encoders.next(), encoders.next(), count) {
+        (Some(one), None, 1) => Ok(TextStack::sd(one)),
+        (Some(one), Some(two), 2) => Ok(TextStack::sdxl(one, two)),
+        _ => {
+            let message = format!("a model with {count} text encoders is not understood");
+            Err(Error::model(message, "Stable Diffusion has one, SDXL two"))
+        }
     }
 }
 
@@ -156,7 +207,7 @@ fn vae(
     precision: Precision,
     events: &mut dyn Events,
 ) -> Result<AutoencoderKl> {
-    let params = Params::new(source.clone(), precision, &machine.device);
+    let params = Params::with_attention(source.clone(), precision, &machine.device, machine.attention);
     finish(AutoencoderKl::new(&family.vae, &params).map_err(Error::from), &params, events)
 }
 
@@ -205,7 +256,8 @@ fn tokenizer(
 }
 
 fn params(files: &ModelFiles, component: &str, machine: &Machine) -> Result<Params> {
-    Ok(Params::new(files.weights(component)?, machine.precision, &machine.device))
+    let source = files.weights(component)?;
+    Ok(Params::with_attention(source, machine.precision, &machine.device, machine.attention))
 }
 
 /// A tensor's name as a message shows it: those of real models are shorter.

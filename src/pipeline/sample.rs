@@ -11,7 +11,7 @@ use crate::pipeline::inpaint::Inpainting;
 use crate::pipeline::latents::Start;
 use crate::pipeline::model::Model;
 use crate::pipeline::prepared::PreparedTexts;
-use crate::pipeline::{Event, Events, Phase, Plan};
+use crate::pipeline::{Event, Events, Machine, Phase, Plan};
 use crate::sampling::{self, guidance, Denoiser, Noise, Step};
 use crate::text::Conditioning;
 use crate::{Error, Result};
@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// What a watcher cancels with; otherwise when the tensor library fails.
 pub fn sample(
     plan: &Plan,
-    model: &Model,
+    (model, machine): (&Model, &Machine),
     text: &Encoding,
     start: Start,
     noise: &mut dyn Noise,

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{json, Value};
+use serde_json::json;
 
-use super::{json, Ui};
+use super::Ui;
 
 /// How often events tell how far a download is.
 const EVERY: Duration = Duration::from_secs(1);

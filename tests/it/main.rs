@@ -5,6 +5,7 @@
 // Helpers outside `#[test]` functions stop the test by panicking, as assertions do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod attention;
 mod bad_models;
 mod bench;
 mod determinism;

@@ -110,5 +110,5 @@ fn attention(width: usize, heads: usize, context_width: usize, params: &Params) 
         Linear::without_bias(context_width, width, &params.pp("to_v"))?,
         Linear::new(width, width, &params.pp("to_out.0"))?,
     ];
-    Ok(MultiHeadAttention::new(projections, heads))
+    Ok(MultiHeadAttention::new(projections, heads).method(params.attention()))
 }

@@ -212,7 +212,7 @@ impl AttentionBlock {
         let [query, key, value, out] = names.map(|name| Linear::new(channels, channels, &params.pp(name)));
         Ok(AttentionBlock {
             group_norm: GroupNorm::new(groups, channels, EPS, &params.pp("group_norm"))?,
-            attention: MultiHeadAttention::new([query?, key?, value?, out?], 1),
+            attention: MultiHeadAttention::new([query?, key?, value?, out?], 1).method(params.attention()),
         })
     }
 

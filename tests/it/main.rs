@@ -22,6 +22,7 @@ mod memory;
 mod metadata;
 mod output;
 mod parity;
+mod pictures_in;
 mod precision;
 mod prompts;
 mod single;

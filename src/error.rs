@@ -182,7 +182,7 @@ impl Error {
 }
 
 /// The hint for what is too large.
-const SMALLER: &str = "try a smaller picture or `--batch 1`";
+const SMALLER: &str = "try a smaller picture, `--batch 1`, or a smaller model";
 
 fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)

@@ -7,15 +7,16 @@ use clap::{Args, ValueEnum};
 use super::compute::ComputeArgs;
 use super::general::GeneralArgs;
 use super::{checks, values};
+use crate::hub::Published;
 use crate::pipeline::Stages;
 use crate::request::{limits, Image, Prompt, Request, Sampling, BUILT_IN_MODEL};
-use crate::Result;
+use crate::{Error, Result};
 
 const EXAMPLES: &str = "\
 Examples:
   sdgen bench
   sdgen bench --model ./stable-diffusion-v1-5 --dtype bf16
-  sdgen bench -m ./sdxl -W 768 -H 768 --steps 1 --only step
+  sdgen bench --family sdxl --random-weights -W 768 -H 768 --steps 1 --only step
   sdgen bench --threads 2 --json > bench.json";
 
 /// What is painted: of the length of most prompts, though all of up to 75 tokens take the same time.
@@ -38,6 +39,16 @@ pub struct BenchArgs {
     /// A model, as `generate` takes it [default: built-in emoji model].
     #[arg(short, long, value_name = "DIR", help_heading = "Model")]
     pub model: Option<PathBuf>,
+
+    /// A published model's structure, for `--random-weights`.
+    #[arg(long, value_name = "NAME", value_enum, help_heading = "Model")]
+    pub family: Option<Published>,
+
+    /// Make up the weights of `--family`, in f16: no file is needed [default: off].
+    ///
+    /// Speed does not depend on the values. The time that `load` takes is then that of making them.
+    #[arg(long, help_heading = "Model")]
+    pub random_weights: bool,
 
     /// Width of the picture, a multiple of 8 from 64 to 4096 [default: the model's].
     #[arg(short = 'W', long, value_name = "PX", allow_negative_numbers = true, value_parser = values::side, help_heading = "Work")]
@@ -83,10 +94,37 @@ pub enum Stage {
 }
 
 impl BenchArgs {
+    /// The structure whose weights are to be made up; `None` for a model that has weights.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the options do not say what to measure.
+    pub fn random(&self) -> Result<Option<Published>> {
+        match (&self.model, self.family, self.random_weights) {
+            (None, Some(family), true) => Ok(Some(family)),
+            (_, None, false) => Ok(None),
+            (Some(_), _, true) => Err(Error::usage(
+                "`--model` and `--random-weights` are two models",
+                "leave out one of them; `--random-weights` goes with `--family`",
+            )),
+            (Some(_), Some(_), false) => Err(Error::usage(
+                "`--model` and `--family` are two models",
+                "leave out `--family`: what a model is comes from its files",
+            )),
+            (None, Some(family), false) => Err(Error::usage(
+                format!("`--family {}` is a structure without weights", family.name()),
+                "add `--random-weights`, or give a model with `--model`",
+            )),
+            (None, None, true) => Err(Error::usage(
+                "`--random-weights` needs to know which network they are for",
+                "add `--family sd15`, `sd21` or `sdxl`",
+            )),
+        }
+    }
+
     /// The picture that is made in part.
     ///
     /// # Errors
-    /// [`crate::Error::Usage`] when the model's path is no text.
+    /// [`Error::Usage`] when the model's path is no text.
     pub fn request(&self) -> Result<Request> {
         let model = self.model.as_ref().map(|model| checks::path("model", model)).transpose()?;
         Ok(Request {

@@ -1,6 +1,7 @@
 //! Finding a model: what the user named becomes a set of files in the layout of diffusers; and fetching one ([`download`]).
 //!
-//! [`resolve()`] is the way in, [`ModelFiles`] the result; a single file ([`bare`]) gets the configs of its family ([`configs`]).
+//! [`resolve()`] is the way in, [`ModelFiles`] the result; a single file ([`bare`]) gets the configs of its family ([`configs`]),
+//! and so does a model with random weights ([`random()`]).
 //! Nothing is read here but small JSON files and the headers of weights. [`registry`] knows short names, [`cache`] the layout that
 //! is shared with Python, [`settings`] the environment. Only `download` uses the network.
 
@@ -11,6 +12,7 @@ mod configs;
 pub mod download;
 mod locate;
 mod model_files;
+mod random;
 pub mod registry;
 mod repo;
 mod resolve;
@@ -19,6 +21,7 @@ pub mod settings;
 pub use bare::Bare;
 pub use locate::{cached, in_cache, known_defaults};
 pub use model_files::ModelFiles;
+pub use random::{random, Published};
 pub use repo::RepoId;
 pub use resolve::resolve;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::bare::Bare;
 use super::cache::name_of_snapshot;
+use super::random::Published;
 use super::{built_in, configs};
 use crate::files::read_small;
 use crate::nn::ParamSource;
@@ -54,6 +55,7 @@ pub(super) enum Place {
     BuiltIn,
     Folder(PathBuf),
     File(Arc<Bare>),
+    Random(Published),
 }
 
 /// Where a single component lies.
@@ -71,6 +73,7 @@ impl ModelFiles {
         match &self.place {
             Place::BuiltIn => BUILT_IN_MODEL.into(),
             Place::File(file) => file.stem(),
+            Place::Random(published) => published.name().into(),
             Place::Folder(path) => {
                 let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
                 if let Some(name) = name_of_snapshot(&whole) {
@@ -87,19 +90,28 @@ impl ModelFiles {
         matches!(self.place, Place::BuiltIn)
     }
 
-    /// The folder in diffusers' layout that the model is; `None` for the one inside the binary and for single files.
+    /// The folder in diffusers' layout that the model is; `None` for the one inside the binary, single files and random weights.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         match &self.place {
             Place::Folder(folder) => Some(folder),
-            Place::BuiltIn | Place::File(_) => None,
+            Place::BuiltIn | Place::File(_) | Place::Random(_) => None,
         }
     }
 
-    /// Whether the model is a single file, which brings no vocabulary.
+    /// Whether the model is a single file, or none, and so brings no vocabulary.
     #[must_use]
     pub fn is_bare(&self) -> bool {
-        matches!(self.place, Place::File(_)) && self.config.is_none()
+        matches!(self.place, Place::File(_) | Place::Random(_)) && self.config.is_none()
+    }
+
+    /// Bytes that random weights take in memory at least; none for weights that lie in files.
+    #[must_use]
+    pub fn random_bytes(&self) -> u64 {
+        match self.place {
+            Place::Random(published) => published.parameters() * size_of::<half::f16>() as u64,
+            Place::BuiltIn | Place::Folder(_) | Place::File(_) => 0,
+        }
     }
 
     /// What was found in files without a folder, a line each: "model.safetensors: SD 1.x, f16, with VAE and text encoder".
@@ -107,7 +119,7 @@ impl ModelFiles {
     pub fn found(&self) -> Vec<String> {
         let base = match &self.place {
             Place::File(file) => Some(file),
-            Place::BuiltIn | Place::Folder(_) => None,
+            Place::BuiltIn | Place::Folder(_) | Place::Random(_) => None,
         };
         let parts = self.parts.iter().filter_map(|(_, part)| match part {
             Part::File(file) => Some(file),
@@ -157,6 +169,7 @@ impl ModelFiles {
             (None, Place::BuiltIn) => format!("built-in {path}"),
             (None, Place::Folder(folder)) => folder.join(path).display().to_string(),
             (None, Place::File(file)) => format!("{} of {}", path, file.label()),
+            (None, Place::Random(published)) => format!("{path} of {}", published.name()),
         }
     }
 
@@ -190,6 +203,7 @@ impl ModelFiles {
             Place::BuiltIn => Ok(built_in_file(path).map(Cow::Borrowed)),
             Place::Folder(folder) => read_if_there(&folder.join(path)),
             Place::File(file) => Ok(self.config_of(file, path)?.map(|text| Cow::Owned(text.into_bytes()))),
+            Place::Random(published) => Ok(published.config(path).map(|text| Cow::Owned(text.into_bytes()))),
         }
     }
 
@@ -259,6 +273,7 @@ impl ModelFiles {
             (None, Place::Folder(folder)) => {
                 Ok(weights::open(&weight_file(&folder.join(component)).ok_or_else(missing)?)?)
             }
+            (None, Place::Random(published)) => Ok(Arc::new(published.weights(component))),
             (None, Place::BuiltIn) => {
                 let (path, bytes) = WEIGHT_FILES
                     .iter()
@@ -293,6 +308,7 @@ impl ModelFiles {
             (Some(Part::Folder(folder)), _) => open(weight_file(folder)?),
             (Some(Part::File(file)), _) | (None, Place::File(file)) => Some((file.file_name(), file.bytes()?)),
             (None, Place::Folder(folder)) => open(weight_file(&folder.join(component))?),
+            (None, Place::Random(_)) => None,
             (None, Place::BuiltIn) => WEIGHT_FILES.iter().find_map(|file| {
                 let path = format!("{component}/{file}");
                 let bytes: Box<dyn Read + Send> = Box::new(built_in_file(&path)?);

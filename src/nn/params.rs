@@ -21,6 +21,8 @@ pub trait ParamSource: Send + Sync {
     fn stored_type(&self, name: &str) -> Option<String> {
         self.info(name).map(|(_, dtype)| dtype.as_str().into())
     }
+    /// Called before a network asks for a tensor, with the shape that it will have to have: weights that are made up take it.
+    fn want(&self, _name: &str, _shape: &Shape) {}
     /// The tensor on the CPU in the dtype that [`ParamSource::info`] gives.
     ///
     /// # Errors
@@ -262,6 +264,7 @@ impl Params {
 
     fn read(&self, shape: &Shape, name: &str) -> Option<Tensor> {
         let source = &self.root.source;
+        source.want(name, shape);
         let found = source.info(name);
         let tensor = found.as_ref().filter(|(found, _)| found == shape).map(|_| source.read(name));
         let mut ledger = self.ledger();

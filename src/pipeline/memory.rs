@@ -12,7 +12,8 @@ const VALUE: u64 = 4;
 /// Bytes that a convolution takes at most for what it has rearranged.
 const CONVOLUTION: u64 = 512 << 20;
 
-/// Refuses a plan whose activations alone are larger than the memory. Devices other than the CPU tell by themselves.
+/// Refuses a plan whose activations, with weights that do not lie in files, are larger than the memory. Devices other
+/// than the CPU tell by themselves.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`].
@@ -20,7 +21,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<()> {
     if !machine.device.is_cpu() {
         return Ok(());
     }
-    let need = least_needed(plan, machine.vae_tiling != VaeTiling::Off);
+    let need = plan.files.random_bytes() + least_needed(plan, machine.vae_tiling != VaeTiling::Off);
     match available(Path::new("/")) {
         Some(have) if need > have => Err(Error::OutOfMemory { need, have }),
         _ => Ok(()),

@@ -42,8 +42,15 @@ impl Plan {
     /// [`crate::Error::Usage`] for values outside their range, [`crate::Error::Model`] for a model that is not there or not
     /// understood.
     pub fn new(request: &Request) -> Result<Self> {
+        Self::of(hub::resolve(&request.model, &request.parts)?, request)
+    }
+
+    /// As [`Plan::new`], with a model that was found already, whatever the request says.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn of(files: ModelFiles, request: &Request) -> Result<Self> {
         let mut request = request.clone();
-        let files = hub::resolve(&request.model, &request.parts)?;
         let family = Family::detect(&files)?;
         family.check_task(request.task(), &files.name())?;
         request.validate()?;

@@ -11,6 +11,7 @@ mod hostile;
 mod map;
 pub mod names;
 pub mod pickle;
+mod random;
 mod safetensors;
 mod scaled;
 mod shape;
@@ -27,6 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use error::{Mismatch, ShapeMismatch, WeightsError};
+pub use random::RandomWeights;
 pub use safetensors::Safetensors;
 pub use sharded::Sharded;
 pub(crate) use sniff::refuse_other_formats;

@@ -115,6 +115,11 @@ fn each_wrong_value_is_refused_with_what_to_give_instead() {
         (&["--steps", "0"][..], &["--steps", "nearest is 1"][..]),
         (&["--width", "513"], &["--width", "nearest is 512"]),
         (&["--guidance", "21"], &["--guidance", "nearest is 20"]),
+        (&["--family", "sdxll", "--random-weights"], &["--family", "did you mean `sdxl`?"]),
+        (&["--family", "sd15"], &["weights", "--random-weights"]),
+        (&["--random-weights"], &["--family sd15"]),
+        (&["--model", "x", "--family", "sd15", "--random-weights"], &["--model", "--random-weights"]),
+        (&["--model", "x", "--family", "sd15"], &["--model", "--family"]),
         (&["--only", "steps"], &["--only", "did you mean `step`?"]),
         (&["apple"], &["apple", "sdgen bench --help"]),
     ] {
@@ -124,6 +129,14 @@ fn each_wrong_value_is_refused_with_what_to_give_instead() {
     let failed = sandbox.run(["bench", "--model", "nowhere", "--json"]);
     let event: Value = serde_json::from_str(failed.text()).unwrap();
     assert_eq!((&event["event"], &event["exit_code"]), (&"error".into(), &exit_code::MODEL.into()));
+}
+
+/// The weights alone are more than there is.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_model_larger_than_memory_is_refused() {
+    let outcome = Sandbox::new().run_in_little_memory(&["bench", "--family", "sdxl", "--random-weights"]);
+    outcome.fails(exit_code::OUT_OF_MEMORY).says(&["memory", "GiB", "smaller model"]);
 }
 
 #[test]

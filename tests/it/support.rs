@@ -45,10 +45,15 @@ impl Sandbox {
     /// As [`Self::quick`], but where the system allows, with 4 GB of address space: a number in a hostile file must not be able
     /// to take the machine down with the test.
     pub fn quick_in_little_memory(&self, more: &[&str]) -> Outcome {
+        self.run_in_little_memory(&[QUICK, more].concat())
+    }
+
+    /// As [`Self::run`], within the same limit.
+    pub fn run_in_little_memory(&self, args: &[&str]) -> Outcome {
         if cfg!(not(target_os = "linux")) {
-            return self.quick(more);
+            return self.run(args);
         }
-        let direct = self.command(QUICK.iter().chain(more));
+        let direct = self.command(args);
         let mut limited = Command::new("sh");
         limited.args(["-c", "ulimit -v 4000000; exec \"$0\" \"$@\""]).arg(direct.get_program()).args(direct.get_args());
         limited.current_dir(self.0.path()).stdin(Stdio::null());

@@ -5,6 +5,7 @@ mod table;
 
 use self::report::Report;
 use crate::cli::BenchArgs;
+use crate::hub;
 use crate::pipeline::{self, Machine, Plan};
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Result};
@@ -14,7 +15,11 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Usage`] before any work when something asked for is not possible; otherwise what ended the work.
 pub fn bench(args: &BenchArgs, ui: &mut Ui) -> Result<()> {
-    let plan = Plan::new(&args.request()?)?;
+    let request = args.request()?;
+    let plan = match args.random()? {
+        Some(published) => Plan::of(hub::random(published), &request)?,
+        None => Plan::new(&request)?,
+    };
     install_interrupt(ui.bar_handle());
     let machine = Machine::new(args.compute.options())?;
     ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
@@ -30,7 +35,7 @@ pub fn bench(args: &BenchArgs, ui: &mut Ui) -> Result<()> {
     if measured.peak_memory.is_none() {
         ui.note("this system does not tell how much memory was used at most");
     }
-    let report = Report::new(&plan, &machine, args.steps, &measured);
+    let report = Report::new(&plan, &machine, args, &measured);
     if args.general.json {
         let json = serde_json::to_string_pretty(&report);
         ui.data(&json.map_err(|e| Error::usage(format!("the result is no JSON: {e}"), "report this"))?);

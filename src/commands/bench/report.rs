@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cli::BenchArgs;
 use crate::nn::profile::{LayerKind, Spent};
 use crate::nn::Precision;
 use crate::pipeline::{Cpu, Machine, Measured, Plan, Times};
@@ -17,6 +18,7 @@ pub struct Report {
     event: &'static str,
     schema: u32,
     pub model: String,
+    pub random_weights: bool,
     pub width: usize,
     pub height: usize,
     pub batch: usize,
@@ -64,7 +66,7 @@ pub struct Row {
 
 impl Report {
     /// What was measured of a plan.
-    pub fn new(plan: &Plan, machine: &Machine, runs: usize, measured: &Measured) -> Self {
+    pub fn new(plan: &Plan, machine: &Machine, args: &BenchArgs, measured: &Measured) -> Self {
         let (width, height) = plan.size();
         let cpu = measured.cpu;
         let peak = cpu.map(|cpu| peak_of(cpu, machine.precision));
@@ -75,6 +77,7 @@ impl Report {
             event: "bench",
             schema: SCHEMA,
             model: plan.files.name(),
+            random_weights: args.random_weights,
             width,
             height,
             batch: measured.samples,
@@ -82,7 +85,7 @@ impl Report {
             dtype: machine.precision.to_string(),
             isa: cpu.map(|cpu| cpu.isa.to_string()),
             threads: cpu.map(|cpu| cpu.threads),
-            runs,
+            runs: args.steps,
             load_s: measured.load,
             encode_s: median(&encode),
             step_s: median(&step),

@@ -34,7 +34,8 @@ fn what(report: &Report) -> String {
         None => String::new(),
     };
     let Report { model, width, height, device, dtype, .. } = report;
-    format!("{model}, {width}x{height}, {samples}, {dtype} on {device}{isa}{threads}")
+    let weights = if report.random_weights { " with random weights" } else { "" };
+    format!("{model}{weights}, {width}x{height}, {samples}, {dtype} on {device}{isa}{threads}")
 }
 
 fn peak(report: &Report) -> Option<String> {

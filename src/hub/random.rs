@@ -6,7 +6,7 @@ use serde_json::{json, Value};
 
 use super::configs;
 use super::model_files::{ModelFiles, Place};
-use crate::weights::detect::Family;
+use crate::weights::detect;
 use crate::weights::RandomWeights;
 
 /// A model that was published, by its structure.
@@ -43,9 +43,9 @@ impl Published {
     /// The text of a config, by its path in the diffusers layout.
     pub(super) fn config(self, path: &str) -> Option<String> {
         let family = match self {
-            Published::Sd15 => Family::Sd1,
-            Published::Sd21 => Family::Sd2,
-            Published::Sdxl => Family::Sdxl,
+            Published::Sd15 => detect::Family::Sd1,
+            Published::Sd21 => detect::Family::Sd2,
+            Published::Sdxl => detect::Family::Sdxl,
         };
         let fields = match (self, path) {
             (Published::Sd21, "unet/config.json") => json!({ "sample_size": 96 }),
@@ -83,19 +83,47 @@ pub fn random(published: Published) -> ModelFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::clip::ClipTextModel;
+    use crate::models::unet::UNet2DConditionModel;
+    use crate::models::vae::AutoencoderKl;
     use crate::models::OneOrMany;
+    use crate::nn::Params;
+    use crate::pipeline::Family;
 
     #[test]
     fn configs_are_those_of_the_published_models() {
         for (published, side) in [(Published::Sd15, 512), (Published::Sd21, 768), (Published::Sdxl, 1024)] {
             let files = random(published);
             assert_eq!(files.name(), published.name());
-            let family = crate::pipeline::Family::detect(&files).unwrap();
+            let family = Family::detect(&files).unwrap();
             assert_eq!(family.defaults(false).size, (side, side));
             assert_eq!(family.two_encoders(), published == Published::Sdxl);
         }
-        let family = crate::pipeline::Family::detect(&random(Published::Sd21)).unwrap();
+        let family = Family::detect(&random(Published::Sd21)).unwrap();
         assert_eq!(family.unet.attention_head_dim, OneOrMany::Many(vec![5, 10, 20, 20]));
+    }
+
+    /// The numbers are those of diffusers' networks.
+    #[test]
+    fn all_parameters_are_counted() {
+        for published in [Published::Sd15, Published::Sd21, Published::Sdxl] {
+            let files = random(published);
+            let family = Family::detect(&files).unwrap();
+            let count = |component: &str, build: &dyn Fn(&Params)| {
+                let params = Params::for_survey(files.weights(component).unwrap());
+                build(&params);
+                let survey = params.surveyed();
+                assert!(survey.surplus.is_empty());
+                survey.asked.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum::<u64>()
+            };
+            let unet = count("unet", &|params| drop(UNet2DConditionModel::new(&family.unet, params).unwrap()));
+            let vae = count("vae", &|params| drop(AutoencoderKl::new(&family.vae, params).unwrap()));
+            let texts =
+                family.text_encoders.iter().zip(["text_encoder", "text_encoder_2"]).map(|(config, component)| {
+                    count(component, &|params| drop(ClipTextModel::new(config, params).unwrap()))
+                });
+            assert_eq!(unet + vae + texts.sum::<u64>(), published.parameters(), "{}", published.name());
+        }
     }
 
     #[test]

@@ -73,11 +73,15 @@ pub fn bench(plan: &Plan, machine: &Machine, stages: Stages, runs: usize, events
     let start = Instant::now();
     let model = Model::load(&plan.files, &plan.family, machine, events)?;
     let load = start.elapsed().as_secs_f64();
-    let cpu = if machine.device.is_cpu() { Some(cpu()?) } else { None };
+    let mut cpu = if machine.device.is_cpu() { Some(cpu()?) } else { None };
     let mut bench = Bench { plan, model: &model, machine, runs, events };
     let encode = if stages.encode { Some(bench.encode()?) } else { None };
     let step = if stages.step { Some(bench.step()?) } else { None };
     let decode = if stages.decode { Some(bench.decode()?) } else { None };
+    if let Some(cpu) = &mut cpu {
+        // Other programs can only lower it: the better of two moments is nearer to the truth.
+        cpu.peak = better(cpu.peak, peak::measure(cpu.threads, PEAK_TIME));
+    }
     let samples = plan.batch() * if plan.guided() { 2 } else { 1 };
     Ok(Measured { load, encode, step, decode, samples, peak_memory: memory::peak_resident(), cpu })
 }
@@ -86,6 +90,10 @@ fn cpu() -> Result<Cpu> {
     let threads = rayon::current_num_threads();
     let isa = Isa::current().map_err(candle_core::Error::wrap)?;
     Ok(Cpu { isa, threads, peak: peak::measure(threads, PEAK_TIME) })
+}
+
+fn better(a: Peak, b: Peak) -> Peak {
+    Peak { f32: a.f32.max(b.f32), bf16_pairs: a.bf16_pairs.zip(b.bf16_pairs).map(|(a, b)| a.max(b)) }
 }
 
 struct Bench<'a> {

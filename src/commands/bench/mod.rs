@@ -36,6 +36,11 @@ pub fn bench(args: &BenchArgs, ui: &mut Ui) -> Result<()> {
         ui.note("this system does not tell how much memory was used at most");
     }
     let report = Report::new(&plan, &machine, args, &measured);
+    if report.outruns_peak() {
+        ui.warning(
+            "linear layers were faster than the processor's peak: other programs took the processor while it was measured",
+        );
+    }
     if args.general.json {
         let json = serde_json::to_string_pretty(&report);
         ui.data(&json.map_err(|e| Error::usage(format!("the result is no JSON: {e}"), "report this"))?);

@@ -100,6 +100,16 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Whether linear layers were faster than is possible, so that the peak was measured wrong. Convolutions can be: there are ways
+    /// to compute them with fewer operations.
+    pub fn outruns_peak(&self) -> bool {
+        let stages = [&self.encode, &self.step, &self.decode].into_iter().flatten();
+        let mut linear = stages.flat_map(|stage| &stage.layers).filter(|row| row.kind == name(LayerKind::Linear));
+        linear.any(|row| row.of_peak.is_some_and(|part| part > 1.0))
+    }
+}
+
 /// What products can reach at best: operands in bf16 have instructions of their own on some processors.
 fn peak_of(cpu: Cpu, precision: Precision) -> f64 {
     cpu.peak.bf16_pairs.filter(|_| precision == Precision::Bf16).unwrap_or(cpu.peak.f32)

@@ -145,10 +145,11 @@ mod tests {
             crate::models::OneOrMany::One(width) => width,
             crate::models::OneOrMany::Many(widths) => widths[0],
         };
+        let text = model.prepare(&Tensor::ones((1, 77, context), DType::F32, &Device::Cpu).unwrap()).unwrap();
         let input = UNetInput {
             sample: &Tensor::ones((1, 4, 16, 16), DType::F32, &Device::Cpu).unwrap(),
             timestep: 500.0,
-            encoder_hidden_states: &Tensor::ones((1, 77, context), DType::F32, &Device::Cpu).unwrap(),
+            text: &text,
             added: None,
             timestep_cond: None,
             residuals: None,

@@ -30,7 +30,9 @@ pub struct InputArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value = "white")]
     pub alpha: Alpha,
 
-    /// How much is painted anew, above 0 and up to 1.
+    /// How much is painted anew, above 0 and up to 1 [default: 0.8; of inpaint, 1].
+    ///
+    /// Of the steps, this part is made: the rest is in the picture. At 1, little of what is painted anew shows what was there.
     #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = values::strength, help_heading = "Sampling")]
     pub strength: Option<f64>,
 }

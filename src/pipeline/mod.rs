@@ -36,9 +36,8 @@ pub struct Watch {
     pub every: Option<usize>,
 }
 
-/// Makes the pictures of a plan: loads the model unless the engine holds it, encodes the prompt and the picture to begin
-/// with, samples, decodes, checks, and
-/// hands each picture to `events`.
+/// Makes the pictures of a plan: loads the model unless the engine holds it, encodes the prompt and the picture to begin with,
+/// samples, decodes, checks, and hands each picture to `events`.
 ///
 /// # Errors
 /// Whatever a stage ends with; no picture is handed over that was not checked.

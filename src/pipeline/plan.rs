@@ -12,7 +12,7 @@ use crate::request::{Inpaint, Task};
 use crate::sampling::Schedule;
 use crate::{Request, Result};
 
-/// Strengths where none is said: diffusers'.
+/// Strengths where none is said: diffusers'. The help of `--strength` names them.
 const IMAGE_STRENGTH: f64 = 0.8;
 const INPAINT_STRENGTH: f64 = 1.0;
 

@@ -128,3 +128,42 @@ pub fn check_strength(strength: f64) -> Result<()> {
     };
     Err(Error::usage(message, "give a number above 0 and up to 1, such as 0.6"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+
+    #[test]
+    fn what_is_given_says_what_is_made() {
+        let mut request = Request::default();
+        assert_eq!(request.task(), Task::TextToImage);
+        request.input = Some(Input::default());
+        assert_eq!(request.task(), Task::ImageToImage);
+        request.inpaint = Some(Inpaint::default());
+        assert_eq!(request.task(), Task::Inpaint);
+        request.validate().unwrap();
+        request.input = None;
+        assert!(request.validate().unwrap_err().to_string().contains("no picture"));
+    }
+
+    #[test]
+    fn a_request_from_a_file_keeps_to_the_limits_too() {
+        let given = |inpaint: Inpaint, strength| Request {
+            input: Some(Input { strength, ..Input::default() }),
+            inpaint: Some(inpaint),
+            ..Request::default()
+        };
+        given(Inpaint::default(), Some(1.0)).validate().unwrap();
+        for (inpaint, strength, word) in [
+            (Inpaint::default(), Some(0.0), "strength 0"),
+            (Inpaint::default(), Some(1.5), "strength 1.5"),
+            (Inpaint { blur: -1.0, ..Inpaint::default() }, None, "blur"),
+            (Inpaint { grow: 9999, ..Inpaint::default() }, None, "grow"),
+            (Inpaint { only_masked: Some(9999), ..Inpaint::default() }, None, "only_masked"),
+        ] {
+            let message = given(inpaint, strength).validate().unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+        }
+    }
+}

@@ -12,21 +12,26 @@ fn the_program_alone_shows_its_help() {
 
 #[test]
 fn help_has_headings_and_ends_with_examples() {
-    let outcome = Sandbox::new().run(["generate", "--help"]).succeeds();
-    let mut rest = outcome.text();
-    for heading in
-        ["Model:", "Prompt:", "Sampling:", "Image:", "Output:", "Compute:", "Recipe:", "General:", "Examples:"]
-    {
-        let at = rest.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading `{heading}` in its place"));
-        rest = &rest[at + 1..];
+    let all = ["Model:", "Prompt:", "Sampling:", "Image:", "Output:", "Compute:", "Recipe:", "General:"];
+    for (command, own) in [("generate", None), ("img2img", None), ("inpaint", Some("Mask:"))] {
+        let outcome = Sandbox::new().run([command, "--help"]).succeeds();
+        let mut rest = outcome.text();
+        for heading in all.into_iter().chain(own).chain(["Examples:"]) {
+            let at = rest.find(&format!("\n{heading}\n"));
+            rest = &rest[at.unwrap_or_else(|| panic!("no heading `{heading}` in its place: {rest}")) + 1..];
+        }
+        assert!(rest.lines().skip(1).all(|line| line.contains(&format!("sdgen {command} "))), "{rest}");
     }
-    assert!(rest.lines().skip(1).all(|line| line.starts_with("  sdgen generate")), "{rest}");
 }
 
 #[test]
 fn commands_say_what_they_do() {
     let sandbox = Sandbox::new();
-    for (command, words) in [("generate", "Writes one PNG file a picture"), ("bench", "No picture is written")] {
+    for (command, words) in [
+        ("generate", "Writes one PNG file a picture"),
+        ("inpaint", "What is white in the mask is painted"),
+        ("bench", "No picture is written"),
+    ] {
         let text = sandbox.run([command, "--help"]).succeeds().text().split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(words), "{text}");
     }

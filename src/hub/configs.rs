@@ -84,3 +84,79 @@ pub(super) fn scheduler_fields(detected: &Detected, velocity: bool) -> Map<Strin
 pub(super) fn sample_size(detected: &Detected, velocity: bool) -> Option<usize> {
     (detected.family == Some(Family::Sd2) && detected.variant == Variant::Plain && velocity).then_some(96)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::models::clip::{ClipTextConfig, ClipTextModel};
+    use crate::models::unet::{UNet2DConditionModel, UNetConfig};
+    use crate::models::vae::{AutoencoderKl, VaeConfig};
+    use crate::nn::Params;
+    use crate::sampling::SchedulerConfig;
+    use crate::weights::testing::of_tensors;
+
+    /// Tensors and numbers that the network of a config has, less those that only some files hold.
+    fn size(family: Family, component: &str) -> (usize, usize) {
+        let text = published(family, &format!("{component}/config.json")).unwrap();
+        let params = Params::for_survey(of_tensors(&[], &[]).source);
+        match component {
+            "unet" => drop(UNet2DConditionModel::new(&UNetConfig::from_json(&text).unwrap(), &params).unwrap()),
+            "vae" => drop(AutoencoderKl::new(&VaeConfig::from_json(&text).unwrap(), &params).unwrap()),
+            _ => drop(ClipTextModel::new(&ClipTextConfig::from_json(&text).unwrap(), &params).unwrap()),
+        }
+        let asked = params.surveyed().asked;
+        (asked.len(), asked.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum())
+    }
+
+    /// The numbers are those of diffusers' and transformers' classes with these configs, and of the published models.
+    #[test]
+    fn published_configs_have_the_published_sizes() {
+        const PROJECTION: usize = 1280 * 1280;
+        let sizes: HashMap<(&str, &str), (usize, usize)> = HashMap::from([
+            (("sd1", "unet"), (686, 859_520_964)),
+            (("sd1", "vae"), (248, 83_653_863)),
+            (("sd1", "text_encoder"), (196, 123_060_480)),
+            (("sd2", "unet"), (686, 865_910_724)),
+            (("sd2", "vae"), (248, 83_653_863)),
+            (("sd2", "text_encoder"), (372, 340_387_840)),
+            (("sdxl", "unet"), (1680, 2_567_463_684)),
+            (("sdxl", "vae"), (248, 83_653_863)),
+            (("sdxl", "text_encoder"), (196, 123_060_480)),
+            // Files with a projection hold one tensor more.
+            (("sdxl", "text_encoder_2"), (516, 694_659_840 - PROJECTION)),
+        ]);
+        for ((name, component), expected) in sizes {
+            let family = match name {
+                "sd1" => Family::Sd1,
+                "sd2" => Family::Sd2,
+                _ => Family::Sdxl,
+            };
+            assert_eq!(size(family, component), expected, "{name} {component}");
+        }
+    }
+
+    #[test]
+    fn schedulers_are_understood() {
+        for family in [Family::Sd1, Family::Sd2, Family::Sdxl] {
+            let text = published(family, "scheduler/scheduler_config.json").unwrap();
+            assert!(SchedulerConfig::parse(&text).unwrap().sampler().is_ok(), "{family}");
+        }
+        assert!(published(Family::Flux, "unet/config.json").is_none() && !is_known(Family::Sd3));
+    }
+
+    #[test]
+    fn heads_follow_the_width_of_blocks() {
+        let fields = |channels: &[usize]| Map::from_iter([("block_out_channels".to_string(), json!(channels))]);
+        let heads = |family, channels: &[usize]| {
+            let config = published(family, "unet/config.json").unwrap();
+            let config: Value = serde_json::from_str(&with_fields(&config, fields(channels))).unwrap();
+            config["attention_head_dim"].clone()
+        };
+        assert_eq!(heads(Family::Sdxl, &[320, 640, 1280]), json!([5, 10, 20]));
+        assert_eq!(heads(Family::Sdxl, &[384, 768, 1536]), json!([6, 12, 24]));
+        assert_eq!(heads(Family::Sd1, &[384, 768, 1536, 1536]), json!(8));
+        assert_eq!(with_fields("no config", Map::new()), "no config");
+    }
+}

@@ -10,6 +10,7 @@ mod built_in;
 pub mod cache;
 mod configs;
 pub mod download;
+mod layout;
 mod locate;
 mod model_files;
 mod random;

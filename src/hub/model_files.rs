@@ -3,37 +3,20 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bare::Bare;
 use super::cache::name_of_snapshot;
+use super::layout::{is_there, read_if_there, usual_name, weight_file, WEIGHT_FILES, WHOLE};
 use super::random::Published;
 use super::{built_in, configs};
-use crate::files::read_small;
 use crate::nn::ParamSource;
 use crate::request::BUILT_IN_MODEL;
 use crate::sampling::Prediction;
 use crate::weights::detect::Family;
 use crate::{weights, Error, Result};
-
-/// What a component's weights are called, best first. Half-precision copies are taken when there is nothing else.
-pub(super) const WEIGHT_FILES: &[&str] = &[
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "model.fp16.safetensors",
-    "diffusion_pytorch_model.bin",
-    "diffusion_pytorch_model.fp16.bin",
-    "pytorch_model.bin",
-    "pytorch_model.fp16.bin",
-];
-
-/// The hint for a folder that was not copied as it is.
-const WHOLE: &str = "fetch the model's folder again, whole";
 
 /// A model's files, by their places in the diffusers layout.
 #[derive(Debug, Clone)]
@@ -112,6 +95,11 @@ impl ModelFiles {
             Place::Random(published) => published.parameters() * size_of::<half::f16>() as u64,
             Place::BuiltIn | Place::Folder(_) | Place::File(_) => 0,
         }
+    }
+
+    /// Whether a component comes from a file without a folder.
+    pub(super) fn has_bare(&self, component: &str) -> bool {
+        matches!((self.part(component), &self.place), (Some(Part::File(_)), _) | (None, Place::File(_)))
     }
 
     /// What was found in files without a folder, a line each: "model.safetensors: SD 1.x, f16, with VAE and text encoder".
@@ -345,44 +333,6 @@ impl ModelFiles {
     }
 }
 
-/// The bytes of a small file, or `None` when it is not there.
-fn read_if_there(file: &Path) -> Result<Option<Cow<'static, [u8]>>> {
-    if !is_there(file) {
-        return Ok(None);
-    }
-    let bytes = read_small(file).map_err(|e| unreadable(file, &e))?;
-    weights::refuse_other_formats(&file.display().to_string(), &bytes)?;
-    Ok(Some(Cow::Owned(bytes)))
-}
-
-/// The file with a component's weights in its folder.
-pub(super) fn weight_file(folder: &Path) -> Option<PathBuf> {
-    WEIGHT_FILES.iter().map(|file| folder.join(file)).find(|file| is_there(file))
-}
-
-/// Whether the name is taken. A link whose target is gone counts: the model meant to have the file.
-fn is_there(file: &Path) -> bool {
-    !matches!(file.symlink_metadata(), Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
-}
-
-fn unreadable(file: &Path, e: &std::io::Error) -> Error {
-    let (what, hint) = match e.kind() {
-        ErrorKind::NotFound => ("it is a link to a file that is not there".into(), WHOLE),
-        ErrorKind::PermissionDenied => (e.to_string(), "make the model's files readable"),
-        _ => (e.to_string(), WHOLE),
-    };
-    Error::model(format!("cannot read `{}`: {what}", file.display()), hint)
-}
-
 fn built_in_file(path: &str) -> Option<&'static [u8]> {
     built_in::FILES.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
-}
-
-/// What a component's weights are called in most models.
-fn usual_name(component: &str) -> &'static str {
-    if component.starts_with("text_encoder") {
-        "model.safetensors"
-    } else {
-        "diffusion_pytorch_model.safetensors"
-    }
 }

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bare::Bare;
+use super::layout::weight_file;
 use super::locate::locate;
-use super::model_files::{weight_file, ModelFiles, Part, Place};
+use super::model_files::{ModelFiles, Part, Place};
 use super::settings::Settings;
 use crate::request::{Parts, BUILT_IN_MODEL};
 use crate::{Error, Result};
 
-/// Finds the model a user named (the built-in model's name, a folder, a single file, a name of what is in the cache) and the parts that are to be taken from
-/// elsewhere.
+/// Finds the model a user named (the built-in model's name, a folder, a single file, a name of what is in the cache) and the parts
+/// that are to be taken from elsewhere.
 ///
 /// # Errors
 /// [`Error::Model`] when there is no such model or part, when it is something else, or not whole; [`Error::Weights`] when a file is
@@ -37,7 +38,21 @@ pub fn resolve(model: &str, parts: &Parts) -> Result<ModelFiles> {
         files.parts.push((component, part(component, option, &find(path)?)?));
     }
     files.check_complete()?;
+    check_effect(&files, parts)?;
     Ok(files)
+}
+
+/// Refuses options that would have no effect.
+fn check_effect(files: &ModelFiles, parts: &Parts) -> Result<()> {
+    if parts.clip_g.is_some() && files.read("text_encoder_2/config.json")?.is_none() {
+        let message = format!("`--clip-g` has no place in `{}`, which has one text encoder", files.name());
+        return Err(Error::usage(message, "give its text encoder with `--clip-l`"));
+    }
+    if parts.ema && !files.has_bare("unet") {
+        let message = format!("`--ema` has no effect: the denoiser of `{}` is not in a single file", files.name());
+        return Err(Error::usage(message, "leave it out: folders hold one kind of weights"));
+    }
+    Ok(())
 }
 
 fn place(model: &str) -> Result<Place> {

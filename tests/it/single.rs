@@ -115,7 +115,10 @@ fn parts_from_several_files_are_one_model() {
     let config = config.to_str().unwrap();
     let (vae, clip) = (["--vae", "vae.safetensors"], ["--clip-l", "clip.safetensors"]);
     let all = [&["--unet", "unet.safetensors", "--config", config], &vae[..], &clip[..]].concat();
-    same_picture(&sandbox, "sd15", &all).says(&["unet.safetensors: SD 1.x, f16", "vae.safetensors: a VAE, f16"]);
+    let shown = same_picture(&sandbox, "sd15", &all);
+    let png = fs::read(sandbox.path("file.png")).unwrap();
+    assert!(!png.windows(config.len()).any(|window| window == config.as_bytes()), "a path is in the picture");
+    shown.says(&["unet.safetensors: SD 1.x, f16", "vae.safetensors: a VAE, f16"]);
     same_picture(&sandbox, "sd15", &[&["--model", config], &vae[..], &clip[..]].concat());
     // Parts of another model make another picture, and folders of parts are as good as files.
     let unet = folder("sd15").join("unet");
@@ -140,6 +143,13 @@ fn a_model_that_is_not_whole_says_what_it_lacks() {
     fs::create_dir(&empty).unwrap();
     paint(&sandbox, "x.png", &["--vae", "empty"]).fails(exit_code::MODEL).says(&["empty", "--vae", "config.json"]);
     paint(&sandbox, "x.png", &["--vae", "gone"]).fails(exit_code::MODEL).says(&["gone"]);
+    let sd15 = folder("sd15");
+    let clip = folder("sdxl").join("text_encoder_2/model.safetensors");
+    fs::copy(clip, sandbox.path("clip.safetensors")).unwrap();
+    paint(&sandbox, "x.png", &["--model", sd15.to_str().unwrap(), "--clip-g", "clip.safetensors"])
+        .fails(exit_code::USAGE)
+        .says(&["--clip-g", "one text encoder", "--clip-l"]);
+    paint(&sandbox, "x.png", &["--ema"]).fails(exit_code::USAGE).says(&["--ema"]);
     paint(&sandbox, "x.png", &["--config", "gone"]).fails(exit_code::MODEL).says(&["gone"]);
 }
 

@@ -1,7 +1,7 @@
 //! Which files of a repository are needed: configs, tokenizers, and each component's weights once.
 
 use super::DownloadError;
-use crate::hub::model_files::WEIGHT_FILES;
+use crate::hub::layout::WEIGHT_FILES;
 use crate::Result;
 
 /// Components that nothing here uses: a filter of pictures, and its input.

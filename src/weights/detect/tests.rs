@@ -69,6 +69,24 @@ fn text_encoders_alone_are_told_by_their_width() {
 }
 
 #[test]
+fn files_of_stable_diffusion_cpp_are_understood() {
+    let unet = ["input_blocks.0.0.weight", "label_emb.0.0.weight"]
+        .map(|name| zeros(&format!("model.diffusion_model.{name}"), &[4, 4]));
+    let first = zeros("cond_stage_model.transformer.text_model.final_layer_norm.weight", &[768]);
+    let second = zeros("cond_stage_model.1.transformer.text_model.final_layer_norm.weight", &[1280]);
+    let projection = zeros("cond_stage_model.1.transformer.text_model.text_projection", &[1280, 640]);
+    let file = of_tensors(&[&unet[..], &[first.clone(), second, projection]].concat(), &[]);
+    let found = Detected::of(&file);
+    assert_eq!(found.title(), "SDXL");
+    let view = found.view(&file, Component::ClipG).unwrap();
+    assert_eq!(crate::nn::ParamSource::info(&view, "text_projection.weight").unwrap().0.dims(), [640, 1280]);
+    // SD 2.x: the one encoder is the wider one.
+    let wide = Stored { shape: vec![1024], bytes: vec![0; 2048], ..first };
+    let found = detected(&[&unet[..1], &[wide]].concat(), &[]);
+    assert_eq!((found.title(), found.parts[1].component), ("SD 2.x".into(), Component::ClipH));
+}
+
+#[test]
 fn input_channels_tell_the_variant() {
     const CONV_IN: &str = "model.diffusion_model.input_blocks.0.0.weight";
     for (channels, title) in

@@ -2,24 +2,31 @@
 
 #![expect(unsafe_code, reason = "the queries' outputs are written by several threads")]
 
+mod softmax;
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use self::softmax::{exponentials, Running, Tiles};
 use super::gemm::Kernel;
-use super::isa::per_isa;
 use super::math::exp;
 use super::output::Output;
+use super::simd::floats;
 
 /// Queries of a task, a multiple of every kernel's rows.
 const QUERIES: usize = 48;
-/// Keys of a block, a multiple of every kernel's width: its scores for the rows of a tile stay in a first-level cache.
-const KEYS: usize = 384;
+/// Values of the keys of a block at most: more would leave no room for the scores in a second-level cache.
+const KEY_VALUES: usize = 16 << 10;
+/// Keys of a block at least, and at most.
+const KEYS: [usize; 2] = [96, 384];
 /// The running maximum before there is any: low, and still a number whose differences are numbers.
 const LOWEST: f32 = -1e30;
-/// Values that are compared or summed side by side.
-const LANES: usize = 16;
+/// Room behind the last row of probabilities for the values that fill a vector.
+const WIDEST: usize = 16;
 
 /// The sizes of an attention. Queries are [batch, queries, heads, width], keys and values [batch, keys, heads, width].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +76,7 @@ pub fn attention_in_slices(
     if out.is_empty() || keys == 0 {
         return out.fill(0.0);
     }
-    let layout = Layout { kernel: *kernel, shape: *shape };
+    let layout = Layout::new(kernel, shape);
     let (all, tasks) = (batch * heads, queries.div_ceil(QUERIES));
     for first in (0..all).step_by(heads_at_once.clamp(1, all)) {
         let slice = first..first.saturating_add(heads_at_once.max(1)).min(all);
@@ -88,9 +95,16 @@ pub fn attention_in_slices(
 struct Layout {
     kernel: Kernel,
     shape: Shape,
+    /// Keys of a block, whole panels.
+    keys: usize,
 }
 
 impl Layout {
+    fn new(kernel: &Kernel, shape: &Shape) -> Self {
+        let keys = (KEY_VALUES / shape.width.max(1)).clamp(KEYS[0], KEYS[1]).next_multiple_of(kernel.width());
+        Layout { kernel: *kernel, shape: *shape, keys }
+    }
+
     /// Units of a head's vector.
     fn depth(&self) -> usize {
         self.kernel.units(self.shape.width)
@@ -107,8 +121,8 @@ impl Layout {
     }
 
     fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
-        let keys = self.shape.keys;
-        (0..keys).step_by(KEYS).map(move |start| start..(start + KEYS).min(keys))
+        let (keys, block) = (self.shape.keys, self.keys);
+        (0..keys).step_by(block).map(move |start| start..(start + block).min(keys))
     }
 
     fn head_units(&self) -> usize {
@@ -185,16 +199,18 @@ impl Layout {
 struct Scratch {
     /// Queries, [rows][units] for each panel.
     queries: Vec<u32>,
-    /// The scores of a panel for a block, tile after tile.
+    /// A query times the scale.
+    scaled: Vec<f32>,
+    /// A query's probabilities before they are rounded.
+    line: Vec<u32>,
+    /// The scores of a block, tile after tile for each panel.
     scores: Vec<f32>,
-    /// One row of them.
-    line: Vec<f32>,
-    /// Probabilities, [rows][units].
+    /// Probabilities, [rows][units] for each panel.
     probabilities: Vec<u32>,
     /// Sums of values, tile after tile for each panel.
     sums: Vec<f32>,
-    /// For each query the maximum so far and the sum of exponentials.
-    running: Vec<(f32, f32)>,
+    /// What is known of each query.
+    running: Vec<Running>,
 }
 
 /// An attention on its way to `out`.
@@ -210,8 +226,10 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
+    /// Scores, their softmax and the sums of values are each computed for all panels, so that a block's keys and then its values
+    /// are read from memory once.
     fn run(&self, head: usize, queries: Range<usize>, scratch: &mut Scratch) {
-        let Layout { kernel, shape } = self.layout;
+        let Layout { kernel, shape, .. } = self.layout;
         let (rows, depth) = (kernel.rows(), self.layout.depth());
         let panels = queries.len().div_ceil(rows);
         self.start(head, &queries, panels, scratch);
@@ -221,63 +239,96 @@ impl Task<'_> {
             let (keys, rest) = blocks.split_at(keys_size);
             let (values, rest) = rest.split_at(values_size);
             blocks = rest;
+            let tiles = rows * block.len().next_multiple_of(kernel.lanes());
+            for (q, scores) in scratch.queries.chunks_exact(rows * depth).zip(scratch.scores.chunks_exact_mut(tiles)) {
+                products(&kernel, depth, q, keys, scores, false);
+            }
             for panel in 0..panels {
-                let q = &scratch.queries[panel * rows * depth..][..rows * depth];
-                products(&kernel, depth, q, keys, &mut scratch.scores[..rows * (keys_size / depth)], false);
                 let first = queries.start + panel * rows;
                 self.soften(panel, first..(first + rows).min(queries.end), &block, scratch);
-                let size = rows * self.layout.value_width();
-                let sums = &mut scratch.sums[panel * size..][..size];
-                let units = kernel.units(block.len());
-                products(&kernel, units, &scratch.probabilities[..rows * units], values, sums, true);
+            }
+            let (units, size) = (kernel.units(block.len()), rows * self.layout.value_width());
+            let probabilities = scratch.probabilities.chunks_exact(rows * units);
+            for (probabilities, sums) in probabilities.zip(scratch.sums.chunks_exact_mut(size)) {
+                products(&kernel, units, probabilities, values, sums, block.start > 0);
             }
         }
         self.finish(head, queries, scratch, shape.width);
     }
 
-    /// Packs the queries and clears what is summed up.
+    /// Packs the queries and makes room.
     fn start(&self, head: usize, queries: &Range<usize>, panels: usize, scratch: &mut Scratch) {
-        let Layout { kernel, shape } = self.layout;
+        let Layout { kernel, shape, keys } = self.layout;
         let (rows, depth) = (kernel.rows(), self.layout.depth());
         scratch.queries.clear();
         scratch.queries.resize(panels * rows * depth, 0);
+        scratch.line.resize(keys + WIDEST, 0);
+        scratch.scaled.resize(shape.width, 0.0);
         for (query, line) in queries.clone().zip(scratch.queries.chunks_exact_mut(depth)) {
-            kernel.encode(&self.q[self.layout.vector(head, query, shape.queries)], line);
+            let vector = &self.q[self.layout.vector(head, query, shape.queries)];
+            scratch.scaled.iter_mut().zip(vector).for_each(|(to, x)| *to = x * self.scale);
+            kernel.encode(&scratch.scaled, line);
         }
-        scratch.sums.clear();
         scratch.sums.resize(panels * rows * self.layout.value_width(), 0.0);
         scratch.running.clear();
-        scratch.running.resize(panels * rows, (LOWEST, 0.0));
-        scratch.scores.resize(rows * KEYS, 0.0);
-        scratch.line.resize(KEYS, 0.0);
-        scratch.probabilities.clear();
-        scratch.probabilities.resize(rows * kernel.units(KEYS), 0);
+        scratch.running.resize(panels * rows, Running { highest: LOWEST, total: 0.0 });
+        scratch.scores.resize(panels * rows * keys, 0.0);
+        scratch.probabilities.resize(panels * rows * kernel.units(keys) + WIDEST, 0);
     }
 
     /// The probabilities of a panel's queries for a block, before they are divided by their sum.
     fn soften(&self, panel: usize, queries: Range<usize>, block: &Range<usize>, scratch: &mut Scratch) {
         let kernel = self.layout.kernel;
-        let (rows, units, isa) = (kernel.rows(), kernel.units(block.len()), kernel.isa());
+        let (rows, units, keys) = (kernel.rows(), kernel.units(block.len()), block.len());
+        let padded = keys.next_multiple_of(kernel.lanes());
+        let scores = &mut scratch.scores[panel * rows * padded..][..rows * padded];
+        self.mask_panel(&queries, block, scores);
+        let tiles = Tiles { scores, rows, width: kernel.width(), keys: padded };
         let value_width = self.layout.value_width();
         let sums = &mut scratch.sums[panel * rows * value_width..][..rows * value_width];
-        for (row, query) in queries.enumerate() {
-            let line = &mut scratch.line[..block.len()];
-            let mask = self.mask.map(|mask| &mask[query * self.layout.shape.keys..][block.clone()]);
-            let tiles = Tiles { values: &scratch.scores, rows, width: kernel.width(), lanes: kernel.lanes() };
-            let highest = tiles.gather_row(isa, row, self.scale, mask, line);
-            let (before, total) = &mut scratch.running[panel * rows + row];
-            let maximum = before.max(highest);
-            let factor = exp(*before - maximum);
-            *total = *total * factor + exponentials(isa, maximum, line);
-            *before = maximum;
-            kernel.encode(line, &mut scratch.probabilities[row * units..][..units]);
-            if factor != 1.0 {
-                let tiles = widths(value_width, kernel.width());
+        for row in 0..queries.len() {
+            let running = &mut scratch.running[panel * rows + row];
+            // Without rounding a row is written where it belongs; what fills its last vector is written over by the next.
+            let out = &mut scratch.probabilities[(panel * rows + row) * units..];
+            let new = if kernel.rounds() {
+                let new = exponentials(kernel.isa(), &tiles, row, running.highest, &mut scratch.line);
+                kernel.encode(&floats(&scratch.line)[..keys], &mut out[..units]);
+                new
+            } else {
+                exponentials(kernel.isa(), &tiles, row, running.highest, out)
+            };
+            let factor = exp(running.highest - new.highest);
+            *running = Running { total: running.total * factor + new.total, ..new };
+            if factor != 1.0 && block.start > 0 {
                 let mut rest = &mut *sums;
-                for width in tiles {
+                for width in widths(value_width, kernel.width()) {
                     let (tile, behind) = rest.split_at_mut(rows * width);
                     rest = behind;
                     tile[row * width..][..width].iter_mut().for_each(|sum| *sum *= factor);
+                }
+            }
+        }
+    }
+
+    /// Adds the mask to a panel's scores, and hides what only fills its last vector.
+    fn mask_panel(&self, queries: &Range<usize>, block: &Range<usize>, scores: &mut [f32]) {
+        let kernel = self.layout.kernel;
+        let (rows, keys) = (kernel.rows(), block.len());
+        let padded = keys.next_multiple_of(kernel.lanes());
+        if self.mask.is_none() && padded == keys {
+            return;
+        }
+        let mut rest = scores;
+        for start in (0..padded).step_by(kernel.width()) {
+            let width = kernel.width().min(padded - start);
+            let (tile, behind) = rest.split_at_mut(rows * width);
+            rest = behind;
+            for (query, line) in queries.clone().zip(tile.chunks_exact_mut(width)) {
+                let (seen, filling) = line.split_at_mut(width.min(keys - start));
+                filling.fill(LOWEST);
+                if let Some(mask) = self.mask {
+                    let mask = &mask[query * self.layout.shape.keys + block.start + start..];
+                    seen.iter_mut().zip(mask).for_each(|(score, mask)| *score += mask);
                 }
             }
         }
@@ -288,7 +339,7 @@ impl Task<'_> {
         let size = kernel.rows() * self.layout.value_width();
         for (i, query) in queries.enumerate() {
             let (panel, row) = (i / kernel.rows(), i % kernel.rows());
-            let inverse = scratch.running[i].1.recip();
+            let inverse = scratch.running[i].total.recip();
             let place = self.layout.vector(head, query, self.layout.shape.queries);
             let mut sums = &scratch.sums[panel * size..][..size];
             // SAFETY: each query of each head belongs to one task, and has a place of its own in the output.
@@ -320,64 +371,3 @@ fn products(kernel: &Kernel, units: usize, a: &[u32], panels: &[u32], out: &mut 
         (panels, out) = (panels_behind, out_behind);
     }
 }
-
-/// Tiles of scores, one after the other.
-struct Tiles<'a> {
-    values: &'a [f32],
-    rows: usize,
-    width: usize,
-    lanes: usize,
-}
-
-impl Tiles<'_> {
-    /// A row, scaled and masked, to `line`; its maximum.
-    fn gather_row(&self, isa: super::Isa, row: usize, scale: f32, mask: Option<&[f32]>, line: &mut [f32]) -> f32 {
-        let mut start = 0;
-        let count = line.len();
-        for line in line.chunks_mut(self.width) {
-            let width = self.width.min((count - start).next_multiple_of(self.lanes));
-            let scores = &self.values[start * self.rows + row * width..][..line.len()];
-            scaled(isa, scores, scale, line);
-            start += line.len();
-        }
-        if let Some(mask) = mask {
-            line.iter_mut().zip(mask).for_each(|(score, mask)| *score += mask);
-        }
-        maximum(isa, line)
-    }
-}
-
-per_isa! {
-    fn scaled(from: &[f32], scale: f32, to: &mut [f32]) {
-        to.iter_mut().zip(from).for_each(|(to, score)| *to = score * scale);
-    }
-}
-
-per_isa! {
-    fn maximum(line: &[f32]) -> f32 {
-        let mut highest = [LOWEST; LANES];
-        let mut chunks = line.chunks_exact(LANES);
-        for chunk in &mut chunks {
-            highest.iter_mut().zip(chunk).for_each(|(high, x)| *high = if *x > *high { *x } else { *high });
-        }
-        let rest = chunks.remainder().iter().copied();
-        highest.into_iter().chain(rest).fold(LOWEST, f32::max)
-    }
-}
-
-per_isa! {
-    /// Replaces each value by the exponential of its distance to the maximum; their sum.
-    fn exponentials(maximum: f32, line: &mut [f32]) -> f32 {
-        line.iter_mut().for_each(|x| *x = exp(*x - maximum));
-        let mut sums = [0f32; LANES];
-        let mut chunks = line.chunks_exact(LANES);
-        for chunk in &mut chunks {
-            sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
-        }
-        sums.iter_mut().zip(chunks.remainder()).for_each(|(sum, x)| *sum += x);
-        sums.iter().sum()
-    }
-}
-
-#[cfg(test)]
-mod tests;

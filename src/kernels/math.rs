@@ -2,27 +2,55 @@
 
 use std::f32::consts::LOG2_E;
 
+use super::simd::Vector;
+
+/// What the exponential function is made of. Cody and Waite: x = n ln 2 + r with ln 2 in two parts, and a polynomial of degree 6
+/// for e^r (Cephes' coefficients).
+mod exponential {
+    /// Added to a number it leaves the nearest whole number in the sum's last bits, with nothing to convert.
+    pub(super) const ROUND: f32 = 12_582_912.0;
+    pub(super) const LN_2_HIGH: f32 = 0.693_359_4;
+    pub(super) const LN_2_LOW: f32 = -2.121_944_4e-4;
+    pub(super) const LEAST: f32 = -87.3;
+    pub(super) const MOST: f32 = 88.0;
+    pub(super) const POLYNOMIAL: [f32; 6] =
+        [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+}
+
 /// `e^x` within 2 units in the last place; below -87.3 the smallest normal number or less, above 88.7 infinity is not reached but
 /// the largest power of two.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    // Cody and Waite: x = n ln 2 + r with ln 2 in two parts, a polynomial of degree 6 for e^r (Cephes' coefficients).
-    const ROUND: f32 = 12_582_912.0;
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let x = x.clamp(-87.3, 88.0);
-    // The sum's last bits are the nearest whole number, with nothing to convert.
+    use exponential::{LEAST, LN_2_HIGH, LN_2_LOW, MOST, POLYNOMIAL, ROUND};
+    let x = x.clamp(LEAST, MOST);
     let shifted = x * LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = x - n * LN_2_HIGH - n * LN_2_LOW;
-    let p = 1.987_569_2e-4_f32;
-    let p = p * r + 1.398_2e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 5.000_000_1e-1;
+    let p = POLYNOMIAL.into_iter().skip(1).fold(POLYNOMIAL[0], |p, c| p * r + c);
     let value = p * r * r + r + 1.0;
     value * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
+}
+
+/// As [`exp`], of a vector.
+///
+/// # Safety
+/// The processor must have the vector's instructions.
+#[inline(always)]
+#[expect(unsafe_code, reason = "vector instructions, for which the caller answers")]
+pub(super) unsafe fn exp_vector<V: Vector>(x: V) -> V {
+    use exponential::{LEAST, LN_2_HIGH, LN_2_LOW, MOST, POLYNOMIAL, ROUND};
+    // SAFETY: the caller answers for the instructions.
+    unsafe {
+        let x = V::splat(MOST).min(V::splat(LEAST).max(x));
+        let shifted = x.mul_add(V::splat(LOG2_E), V::splat(ROUND));
+        let n = shifted.sub(V::splat(ROUND));
+        let r = n.mul_add(V::splat(-LN_2_LOW), n.mul_add(V::splat(-LN_2_HIGH), x));
+        let mut p = V::splat(POLYNOMIAL[0]);
+        for c in &POLYNOMIAL[1..] {
+            p = p.mul_add(r, V::splat(*c));
+        }
+        p.mul_add(r.mul(r), r.add(V::splat(1.0))).scale(shifted)
+    }
 }
 
 /// `1 / (1 + e^-x)`.
@@ -89,6 +117,18 @@ mod tests {
         }
         // Measured: 1.1e-7, 1.1e-7, 1.4e-7, 1.8e-7.
         assert!(worst.iter().zip([2.4e-7, 2e-7, 2.5e-7, 4e-7]).all(|(w, bound)| *w < bound), "{worst:?}");
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "vectors that every processor has")]
+    fn vectors_have_the_same_exponential() {
+        for i in -9_000..=9_000 {
+            let x = i as f32 * 1e-2;
+            // SAFETY: every processor has them.
+            let y = unsafe { exp_vector([x, f32::NAN, 0.0, 1e30]) };
+            assert!((f64::from(y[0]) / f64::from(exp(x)) - 1.0).abs() < 2.4e-7, "{x}");
+            assert!(y[1].is_nan() && y[2] == 1.0 && y[3] == exp(1e30));
+        }
     }
 
     #[test]

@@ -47,6 +47,13 @@ pub fn unfilled(len: usize) -> Vec<f32> {
     values
 }
 
+/// As [`unfilled`], of the units of a product's operands.
+pub(super) fn unfilled_units(len: usize) -> Vec<u32> {
+    let mut values = std::mem::ManuallyDrop::new(unfilled(len));
+    // SAFETY: both types have the same size and alignment, and all bits are a value of either.
+    unsafe { Vec::from_raw_parts(values.as_mut_ptr().cast(), values.len(), values.capacity()) }
+}
+
 /// Bytes of memory that this process holds and does not use at the moment: large blocks will come from there first.
 #[must_use]
 pub fn unused() -> usize {

@@ -26,10 +26,34 @@ pub(super) trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self * factor + sum`, rounded once where the processor can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+    /// The larger of each two numbers.
+    unsafe fn max(self, other: Self) -> Self;
+    /// The smaller of each two numbers.
+    unsafe fn min(self, other: Self) -> Self;
+    /// `self * 2^n`, where n stands in the last bits of `whole` as [`super::math`]'s exponential function puts it there; |n| < 127.
+    unsafe fn scale(self, whole: Self) -> Self;
     /// Of the values of `a` and then `b` those at even and those at odd places.
     unsafe fn split(a: Self, b: Self) -> [Self; 2];
     /// The reverse of [`Vector::split`].
     unsafe fn zip(even: Self, odd: Self) -> [Self; 2];
+}
+
+/// Bits as the numbers that they are.
+pub(super) fn floats(bits: &[u32]) -> &[f32] {
+    // SAFETY: both are 4 bytes in size and alignment, and all bits are an f32.
+    unsafe { std::slice::from_raw_parts(bits.as_ptr().cast(), bits.len()) }
+}
+
+/// As [`floats`], to be written to.
+pub(super) fn floats_mut(bits: &mut [u32]) -> &mut [f32] {
+    // SAFETY: as there.
+    unsafe { std::slice::from_raw_parts_mut(bits.as_mut_ptr().cast(), bits.len()) }
+}
+
+/// Numbers as their bits.
+pub(super) fn bits(floats: &[f32]) -> &[u32] {
+    // SAFETY: as there.
+    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), floats.len()) }
 }
 
 /// What every processor has; the compiler makes of it what it can.
@@ -74,6 +98,21 @@ impl Vector for [f32; 4] {
     }
 
     #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        std::array::from_fn(|i| if self[i] > other[i] { self[i] } else { other[i] })
+    }
+
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        std::array::from_fn(|i| if self[i] < other[i] { self[i] } else { other[i] })
+    }
+
+    #[inline(always)]
+    unsafe fn scale(self, whole: Self) -> Self {
+        std::array::from_fn(|i| self[i] * f32::from_bits((whole[i].to_bits() << 23).wrapping_add(127 << 23)))
+    }
+
+    #[inline(always)]
     unsafe fn split(a: Self, b: Self) -> [Self; 2] {
         [[a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]]
     }
@@ -88,6 +127,7 @@ impl Vector for [f32; 4] {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! vector {
     ($vector:ty, $lanes:literal, $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident,
+     $max:ident, $min:ident, |$value:ident, $whole:ident| $scale:expr,
      |$x:ident, $factor:ident, $sum:ident| $mul_add:expr,
      |$a:ident, $b:ident| $split:expr, |$even:ident, $odd:ident| $zip:expr $(, |$place:ident| $prefetch:expr)?) => {
         impl super::Vector for $vector {
@@ -145,6 +185,25 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            unsafe fn max(self, other: Self) -> Self {
+                // SAFETY: as above.
+                unsafe { $max(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn min(self, other: Self) -> Self {
+                // SAFETY: as above.
+                unsafe { $min(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn scale(self, whole: Self) -> Self {
+                let ($value, $whole) = (self, whole);
+                // SAFETY: as above.
+                unsafe { $scale }
+            }
+
+            #[inline(always)]
             unsafe fn split($a: Self, $b: Self) -> [Self; 2] {
                 // SAFETY: as above.
                 unsafe { $split }
@@ -176,6 +235,12 @@ mod x86 {
         _mm512_add_ps,
         _mm512_sub_ps,
         _mm512_mul_ps,
+        _mm512_max_ps,
+        _mm512_min_ps,
+        |value, whole| {
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(whole));
+            _mm512_mul_ps(value, _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(127 << 23))))
+        },
         |x, factor, sum| _mm512_fmadd_ps(x, factor, sum),
         |a, b| {
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -199,6 +264,12 @@ mod x86 {
         _mm256_add_ps,
         _mm256_sub_ps,
         _mm256_mul_ps,
+        _mm256_max_ps,
+        _mm256_min_ps,
+        |value, whole| {
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(whole));
+            _mm256_mul_ps(value, _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(127 << 23))))
+        },
         |x, factor, sum| _mm256_fmadd_ps(x, factor, sum),
         |a, b| {
             // Within halves first, then the middle quarters change places.
@@ -233,6 +304,12 @@ mod neon {
         vaddq_f32,
         vsubq_f32,
         vmulq_f32,
+        vmaxq_f32,
+        vminq_f32,
+        |value, whole| {
+            let exponent = vshlq_n_s32::<23>(vreinterpretq_s32_f32(whole));
+            vmulq_f32(value, vreinterpretq_f32_s32(vaddq_s32(exponent, vdupq_n_s32(127 << 23))))
+        },
         |x, factor, sum| vfmaq_f32(sum, x, factor),
         |a, b| [vuzp1q_f32(a, b), vuzp2q_f32(a, b)],
         |even, odd| [vzip1q_f32(even, odd), vzip2q_f32(even, odd)]

@@ -1,9 +1,10 @@
 //! Values to the units of operands and back: rounding, pairing, widening.
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use super::super::isa::{per_isa, Isa};
+use super::super::simd::{bits, floats_mut};
 use super::micro::Kernel;
 
 /// How the operands of a product are rounded before they are multiplied; sums are f32 always.
@@ -68,7 +69,7 @@ impl Kernel {
             return;
         }
         match self.rounding() {
-            Rounding::None => to.iter_mut().zip(from).for_each(|(to, x)| *to = x.to_bits()),
+            Rounding::None => to.copy_from_slice(bits(from)),
             Rounding::Bf16 => copy_rounded(self.isa(), from, to),
             Rounding::F16 => round_f16(from, to),
         }
@@ -90,6 +91,21 @@ fn round_f16(from: &[f32], to: &mut [u32]) {
     }
 }
 
+per_isa! {
+    fn halve_bf16(from: &[f32], to: &mut [u16]) {
+        to.iter_mut().zip(from).for_each(|(to, x)| *to = (round_bf16(*x) >> 16) as u16);
+    }
+}
+
+/// Values rounded to f16, or else to bf16.
+pub(super) fn halve(isa: Isa, to_f16: bool, from: &[f32], to: &mut [u16]) {
+    if to_f16 {
+        to.reinterpret_cast_mut::<f16>().convert_from_f32_slice(from);
+    } else {
+        halve_bf16(isa, from, to);
+    }
+}
+
 /// How packed weights are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
@@ -102,31 +118,10 @@ pub(super) enum Kept {
 }
 
 impl Kept {
-    /// Units that hold f32 to half their size; nothing is lost where the values have that precision.
-    pub(super) fn narrow(self, from: &[u32], to: &mut [u16]) {
-        match self {
-            Kept::F16 => {
-                let (mut wide, mut half) = ([0f32; 256], [f16::ZERO; 256]);
-                for (from, to) in from.chunks(256).zip(to.chunks_mut(256)) {
-                    wide.iter_mut().zip(from).for_each(|(wide, bits)| *wide = f32::from_bits(*bits));
-                    half[..from.len()].convert_from_f32_slice(&wide[..from.len()]);
-                    to.iter_mut().zip(&half).for_each(|(to, x)| *to = x.to_bits());
-                }
-            }
-            // Already rounded, or stored so: the lower half is empty.
-            Kept::Units | Kept::Bf16 => to.iter_mut().zip(from).for_each(|(to, x)| *to = (x >> 16) as u16),
-        }
-    }
-
-    /// The reverse of [`Kept::narrow`].
+    /// Halves of this form to units that hold f32.
     pub(super) fn widen(self, isa: Isa, from: &[u16], to: &mut [u32]) {
         if self == Kept::F16 {
-            let (mut half, mut wide) = ([f16::ZERO; 256], [0f32; 256]);
-            for (from, to) in from.chunks(256).zip(to.chunks_mut(256)) {
-                half.iter_mut().zip(from).for_each(|(half, bits)| *half = f16::from_bits(*bits));
-                half[..from.len()].convert_to_f32_slice(&mut wide[..from.len()]);
-                to.iter_mut().zip(&wide).for_each(|(to, x)| *to = x.to_bits());
-            }
+            from.reinterpret_cast::<f16>().convert_to_f32_slice(floats_mut(to));
         } else {
             widen_bf16(isa, from, to);
         }

@@ -12,8 +12,9 @@ use super::super::isa::{InstructionSet, Isa};
 use super::super::simd::Vector;
 use super::Rounding;
 
-/// Adds (or writes) `a` times `b` to a tile: vectors in a row of the tile, units, a, b, tile, whether to add.
-type TileFn = unsafe fn(usize, usize, *const u32, *const u32, *mut f32, bool);
+/// Adds (or writes) `a` times `b` to a tile: vectors in a row of the tile, units, a, units from row to row of a, b, tile, whether to
+/// add.
+type TileFn = unsafe fn(usize, usize, *const u32, usize, *const u32, *mut f32, bool);
 
 /// The innermost loop of an instruction set and the sizes of its tiles.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,12 @@ impl Kernel {
         self.rounding
     }
 
+    /// Whether operands are rounded at all.
+    #[must_use]
+    pub fn rounds(&self) -> bool {
+        self.rounding != Rounding::None
+    }
+
     /// Whether a unit is a pair of bf16.
     #[must_use]
     pub fn pairs(&self) -> bool {
@@ -98,12 +105,28 @@ impl Kernel {
     /// When the slices have other sizes or `width` is no width of a tile.
     #[inline]
     pub fn tile(&self, width: usize, units: usize, a: &[u32], b: &[u32], c: &mut [f32], add: bool) {
+        self.tile_of_rows(width, units, (a, units), b, c, add);
+    }
+
+    /// As [`Kernel::tile`] where the rows of `a` begin `stride` units after each other.
+    #[inline]
+    pub(super) fn tile_of_rows(
+        &self,
+        width: usize,
+        units: usize,
+        (a, stride): (&[u32], usize),
+        b: &[u32],
+        c: &mut [f32],
+        add: bool,
+    ) {
         let vectors = width / self.lanes;
         assert!(width.is_multiple_of(self.lanes) && (1..=self.vectors).contains(&vectors));
-        assert!(a.len() == self.rows * units && b.len() == units * width && c.len() == self.rows * width);
-        // SAFETY: `isa` is the proof that the processor has the instructions; the function reads `rows * units` and `units * width`
-        // units and writes `rows * width` values, which is what the slices hold.
-        unsafe { (self.tile)(vectors, units, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), add) }
+        assert!(
+            a.len() >= (self.rows - 1) * stride + units && b.len() == units * width && c.len() == self.rows * width
+        );
+        // SAFETY: `isa` is the proof that the processor has the instructions; the function reads `units` units of each row and
+        // `units * width` others and writes `rows * width` values, which is what the slices hold.
+        unsafe { (self.tile)(vectors, units, a.as_ptr(), stride, b.as_ptr(), c.as_mut_ptr(), add) }
     }
 }
 
@@ -157,6 +180,7 @@ unsafe fn widths<S: Step, const R: usize>(
     vectors: usize,
     units: usize,
     a: *const u32,
+    stride: usize,
     b: *const u32,
     c: *mut f32,
     add: bool,
@@ -164,9 +188,9 @@ unsafe fn widths<S: Step, const R: usize>(
     // SAFETY: the caller's promise, passed on.
     unsafe {
         match vectors {
-            1 => tile::<S, R, 1>(units, a, b, c, add),
-            2 => tile::<S, R, 2>(units, a, b, c, add),
-            _ => tile::<S, R, 3>(units, a, b, c, add),
+            1 => tile::<S, R, 1>(units, a, stride, b, c, add),
+            2 => tile::<S, R, 2>(units, a, stride, b, c, add),
+            _ => tile::<S, R, 3>(units, a, stride, b, c, add),
         }
     }
 }
@@ -180,12 +204,13 @@ unsafe fn widths<S: Step, const R: usize>(
 unsafe fn tile<S: Step, const R: usize, const N: usize>(
     units: usize,
     a: *const u32,
+    stride: usize,
     b: *const u32,
     c: *mut f32,
     add: bool,
 ) {
     let lanes = S::Sums::LANES;
-    // SAFETY: `unit < units`, so rows and columns end inside `R * units` and `units * N` vectors, and the tile has `R * N` vectors.
+    // SAFETY: `unit < units`, so each row ends inside its `units` and the columns inside `units * N` vectors, and the tile has `R * N` vectors.
     unsafe {
         if add {
             for vector in 0..R * N {
@@ -199,7 +224,7 @@ unsafe fn tile<S: Step, const R: usize, const N: usize>(
                 line[j] = S::load(b.add((unit * N + j) * lanes));
             }
             for i in 0..R {
-                let x = S::spread(a.add(i * units + unit));
+                let x = S::spread(a.add(i * stride + unit));
                 for j in 0..N {
                     sums[i][j] = S::multiply_add(sums[i][j], x, line[j]);
                 }
@@ -256,9 +281,17 @@ mod x86 {
             /// # Safety
             /// As [`widths`].
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn $name(n: usize, units: usize, a: *const u32, b: *const u32, c: *mut f32, add: bool) {
+            pub(super) unsafe fn $name(
+                vectors: usize,
+                units: usize,
+                a: *const u32,
+                stride: usize,
+                b: *const u32,
+                c: *mut f32,
+                add: bool,
+            ) {
                 // SAFETY: the caller's promise, passed on.
-                unsafe { widths::<$step, $rows>(n, units, a, b, c, add) }
+                unsafe { widths::<$step, $rows>(vectors, units, a, stride, b, c, add) }
             }
         };
     }

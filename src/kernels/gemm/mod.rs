@@ -1,7 +1,7 @@
 //! The product of two matrices, `C = A B` with sums in f32: packed panels, blocks along the depth, tiles in registers.
 //!
 //! After Goto and van de Geijn 2008. `micro` has the innermost loops, `encode` rounds and pairs values, `packed` lays operands out in
-//! panels, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of the
+//! panels, `weights` those that a model is loaded from, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of the
 //! result: an output's products are summed block by block along the depth, whatever task it falls into.
 
 mod encode;
@@ -10,6 +10,7 @@ mod micro;
 mod packed;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -19,10 +20,12 @@ use rayon::prelude::*;
 pub use self::encode::Rounding;
 pub use self::epilogue::{Bias, Epilogue, Target};
 pub use self::micro::Kernel;
-pub use self::packed::{Fill, Packed, Side, Values};
+pub use self::packed::{Fill, Packed, Side};
+pub use self::weights::Values;
 
 use self::packed::Panels;
 use super::output::Output;
+use super::simd::bits;
 
 /// Sums that a task holds at most: 768 KiB, which a second-level cache should hold beside the panels.
 const SUMS: usize = 192 << 10;
@@ -47,7 +50,31 @@ pub struct Product<'a> {
 enum Operand<'a> {
     Packed(&'a Packed),
     Fill(&'a dyn Fill, Panels),
+    /// Rows as they lie in memory; only the last panel, if it is not whole, is filled.
+    Rows(&'a [u32], &'a dyn Fill, Panels),
 }
+
+/// Some panels of a block.
+enum Block<'a> {
+    /// One after the other.
+    Packed(&'a [u32]),
+    /// Rows of `depth` units from the first panel's and the block's first on, and a last panel for what is no whole one.
+    Rows { rows: &'a [u32], depth: usize, whole: usize, last: &'a [u32] },
+}
+
+impl<'a> Block<'a> {
+    /// Panel `index` of `height` rows with `units` units of the block, and the distance of its rows.
+    fn panel(&self, index: usize, height: usize, units: usize) -> (&'a [u32], usize) {
+        match *self {
+            Block::Packed(panels) => (&panels[index * height * units..][..height * units], units),
+            Block::Rows { rows, depth, whole, .. } if index < whole => (&rows[index * height * depth..], depth),
+            Block::Rows { last, .. } => (last, units),
+        }
+    }
+}
+
+/// Rows that lie this many bytes apart would displace each other from a first-level cache.
+const ALIASING: usize = 4096;
 
 /// What a thread needs for a task, kept for the next.
 #[derive(Default)]
@@ -74,10 +101,16 @@ impl Product<'_> {
             return;
         }
         let (fixed_step, other_step) = steps(&fixed, &other, rayon::current_num_threads());
-        // Packed by each task, or by all together if several tasks would pack the same.
-        let shared = (fixed_step < fixed.count()).then(|| Packed::filled(kernel, other, self.other));
+        // Taken as it is, packed by each task, or by all together if several tasks would pack the same.
+        let in_memory = self.other.rows_in_memory().filter(|_| !(4 * other.units).is_multiple_of(ALIASING));
+        let share = in_memory.is_none() && fixed_step < fixed.count();
+        let shared = share.then(|| Packed::filled(kernel, other, self.other));
         let weights = || Operand::Packed(self.weights);
-        let second = || shared.as_ref().map_or(Operand::Fill(self.other, other), Operand::Packed);
+        let second = || match (in_memory, &shared) {
+            (Some(rows), _) => Operand::Rows(rows, self.other, other),
+            (None, Some(packed)) => Operand::Packed(packed),
+            (None, None) => Operand::Fill(self.other, other),
+        };
         let (a, b, row_panels, column_panels, row_step, column_step) = match fixed.side {
             Side::Rows => (weights(), second(), fixed, other, fixed_step, other_step),
             Side::Columns => (second(), weights(), other, fixed, other_step, fixed_step),
@@ -133,16 +166,17 @@ impl Task<'_> {
         for block in 0..self.rows.blocks() {
             let units = self.rows.block(block).len();
             let a = self.a.block(block, rows, row_scratch);
-            let mut b = self.b.block(block, columns, column_scratch);
+            let Block::Packed(mut b) = self.b.block(block, columns, column_scratch) else { return };
             let mut rest = sums.as_mut_slice();
             for column in columns.clone() {
                 let width = self.columns.height_of(column);
                 let (panel, behind) = b.split_at(width * units);
                 b = behind;
-                for a in a.chunks_exact(self.rows.height * units) {
+                for row in 0..rows.len() {
                     let (tile, behind) = rest.split_at_mut(self.rows.height * width);
                     rest = behind;
-                    self.kernel.tile(width, units, a, panel, tile, block > 0);
+                    let a = a.panel(row, self.rows.height, units);
+                    self.kernel.tile_of_rows(width, units, a, panel, tile, block > 0);
                 }
             }
         }
@@ -163,26 +197,43 @@ impl Task<'_> {
 }
 
 impl Operand<'_> {
-    /// Some panels of a block, one after the other.
-    fn block<'a>(&'a self, block: usize, panels: &Range<usize>, scratch: &'a mut Vec<u32>) -> &'a [u32] {
-        let (fill, layout) = match self {
-            Operand::Packed(packed) => return packed.block(block, panels, scratch),
-            Operand::Fill(fill, layout) => (fill, layout),
-        };
-        let units = layout.block(block);
-        let size = layout.heights(panels) * units.len();
-        if scratch.len() < size {
-            scratch.resize(size, 0);
+    /// Some panels of a block.
+    fn block<'a>(&'a self, block: usize, panels: &Range<usize>, scratch: &'a mut Vec<u32>) -> Block<'a> {
+        match self {
+            Operand::Packed(packed) => Block::Packed(packed.block(block, panels, scratch)),
+            Operand::Fill(fill, layout) => Block::Packed(filled(*fill, layout, block, panels, scratch)),
+            Operand::Rows(rows, fill, layout) => {
+                let (depth, units) = (layout.units, layout.block(block));
+                let whole = panels.end.min(layout.lines / layout.height).saturating_sub(panels.start);
+                let last = filled(*fill, layout, block, &(panels.start + whole..panels.end), scratch);
+                let first = (panels.start * layout.height * depth + units.start).min(rows.len());
+                Block::Rows { rows: &rows[first..], depth, whole, last }
+            }
         }
-        let mut rest = &mut scratch[..size];
-        for panel in panels.clone() {
-            let height = layout.height_of(panel);
-            let (piece, behind) = rest.split_at_mut(height * units.len());
-            rest = behind;
-            fill.fill(units.clone(), layout.lines_of(panel), height, piece);
-        }
-        &scratch[..size]
     }
+}
+
+/// Packs some panels of a block into `scratch`.
+fn filled<'a>(
+    fill: &dyn Fill,
+    layout: &Panels,
+    block: usize,
+    panels: &Range<usize>,
+    scratch: &'a mut Vec<u32>,
+) -> &'a [u32] {
+    let units = layout.block(block);
+    let size = layout.heights(panels) * units.len();
+    if scratch.len() < size {
+        scratch.resize(size, 0);
+    }
+    let mut rest = &mut scratch[..size];
+    for panel in panels.clone() {
+        let height = layout.height_of(panel);
+        let (piece, behind) = rest.split_at_mut(height * units.len());
+        rest = behind;
+        fill.fill(units.clone(), layout.lines_of(panel), height, piece);
+    }
+    &scratch[..size]
 }
 
 /// The rows of a matrix [rows, depth] as the first operand.
@@ -201,6 +252,10 @@ impl Fill for RowsOf<'_> {
             self.kernel.encode(&self.values[line * self.depth..][range.clone()], out);
         }
         out.for_each(|padding| padding.fill(0));
+    }
+
+    fn rows_in_memory(&self) -> Option<&[u32]> {
+        (!self.kernel.rounds()).then(|| bits(self.values))
     }
 }
 

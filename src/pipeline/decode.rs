@@ -13,7 +13,7 @@ use crate::pipeline::{memory, Event, Events, Family, Machine, Phase, Plan};
 use crate::{Error, Result};
 
 /// Values of a strip where the autoencoder works in strips: 32 MiB in f32.
-const STRIP: usize = 8 << 20;
+pub(super) const STRIP: usize = 8 << 20;
 
 /// Decodes latents `[batch, channels, h, w]` into pictures.
 ///

@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 
 use crate::pipeline::model::Model;
-use crate::pipeline::{Event, Events, Phase, Plan};
+use crate::pipeline::{Event, Events, Machine, Phase, Plan};
 use crate::request::Prompt;
 use crate::text::{EncodeOptions, Encoded};
 use crate::{Request, Result};
@@ -33,17 +33,24 @@ pub struct Encoding {
     pub negative: Option<Encoded>,
 }
 
-/// Encodes the prompts of a plan.
+/// Encodes the prompts of a plan, with text encoders that are loaded again if they were freed.
 ///
 /// # Errors
 /// [`crate::Error::Usage`] when a prompt asks for what the model does not have, such as a clip skip beyond its layers.
-pub fn encode(plan: &Plan, model: &Model, cache: &mut Encodings, events: &mut dyn Events) -> Result<Encoding> {
+pub fn encode(
+    plan: &Plan,
+    model: &mut Model,
+    machine: &Machine,
+    cache: &mut Encodings,
+    events: &mut dyn Events,
+) -> Result<Encoding> {
     let key = Key { prompt: plan.request.prompt.clone(), steps: plan.schedule.steps(), guided: plan.guided() };
     if let Some((_, encoding)) = cache.last.as_ref().filter(|(last, _)| *last == key) {
         return Ok(encoding.clone());
     }
     let start = Instant::now();
     events.on(Event::Begin { phase: Phase::Encode, total: 1 })?;
+    model.restore_text(plan, machine)?;
     let encoding = encode_now(plan, model, events)?;
     events.on(Event::End { phase: Phase::Encode, seconds: start.elapsed().as_secs_f64() })?;
     cache.last = Some((key, encoding.clone()));
@@ -57,7 +64,8 @@ pub(super) fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) ->
         EncodeOptions { clip_skip: prompt.clip_skip, weighting: prompt.weighting, long_prompt: prompt.long_prompt };
     // Of a run that begins with a picture, prompts count the steps that are made.
     let steps = plan.schedule.steps();
-    let positive = model.text.encode(&prompt.text, prompt.text_2.as_deref(), steps, &options)?;
+    let text_stack = model.text()?;
+    let positive = text_stack.encode(&prompt.text, prompt.text_2.as_deref(), steps, &options)?;
     tell(&positive, events)?;
     if !plan.guided() {
         return Ok(Encoding { positive, negative: None });
@@ -69,7 +77,7 @@ pub(super) fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) ->
         // As in diffusers, whose pipelines skip layers for the prompt alone.
         let options = EncodeOptions { clip_skip: None, ..options };
         let text = prompt.negative.as_deref().unwrap_or_default();
-        model.text.encode(text, prompt.negative_2.as_deref(), steps, &options)?
+        text_stack.encode(text, prompt.negative_2.as_deref(), steps, &options)?
     };
     tell(&negative, events)?;
     Ok(Encoding { positive, negative: Some(negative) })

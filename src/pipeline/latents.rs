@@ -7,11 +7,13 @@ use candle_core::{DType, Tensor};
 
 use crate::image::input::Fill;
 use crate::image::{check_decoded, to_tensor};
+use crate::models::vae::Posterior;
 use crate::nn::Precision;
 use crate::pipeline::canvas::Canvas;
+use crate::pipeline::decode::STRIP;
 use crate::pipeline::inpaint::{to_latent_mask, to_tensor as mask_to_tensor, Inpainting};
 use crate::pipeline::model::{vae_precision, Model};
-use crate::pipeline::{Event, Events, Machine, Phase, Plan};
+use crate::pipeline::{memory, Event, Events, Machine, Phase, Plan};
 use crate::request::Inpaint;
 use crate::sampling::{self, Noise};
 use crate::{Error, Result};
@@ -134,9 +136,20 @@ impl Encoder<'_> {
         Ok(self.noise.normal(shape)?.to_device(&self.machine.device)?)
     }
 
+    /// The encoder's distribution of latents of pictures `[b, 3, height, width]` in -1..1.
+    fn posterior(&self, pixels: &Tensor) -> Result<Posterior> {
+        let (_, _, height, width) = pixels.dims4()?;
+        let vae = &self.model.vae;
+        Ok(if memory::in_strips(&self.plan.family, (width, height), self.machine) {
+            vae.encode_in_strips(pixels, STRIP)?
+        } else {
+            vae.encode(pixels)?
+        })
+    }
+
     /// Latents of pictures `[b, 3, height, width]` in -1..1, drawn from the encoder's distribution, as the denoiser takes them.
     fn encode(&mut self, pixels: &Tensor) -> Result<Tensor> {
-        let mut posterior = self.model.vae.encode(pixels)?;
+        let mut posterior = self.posterior(pixels)?;
         if let Err(Error::BrokenPicture { what }) = check_decoded(&posterior.mean) {
             let (family, machine) = (&self.plan.family, self.machine);
             if vae_precision(family, machine) == Precision::F32 {
@@ -146,7 +159,7 @@ impl Encoder<'_> {
             let warning = format!("encoding in {precision} failed ({what}): encoding again in f32");
             self.events.on(Event::Warning(&warning))?;
             self.model.widen_vae(family, machine, self.events)?;
-            posterior = self.model.vae.encode(pixels)?;
+            posterior = self.posterior(pixels)?;
             check_decoded(&posterior.mean)?;
         }
         let noise = self.draw(posterior.mean.dims())?;

@@ -28,6 +28,22 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<()> {
     }
 }
 
+/// Whether the picture of a plan may not fit into the memory that is left, so that what has done its work should be freed.
+pub fn is_short(plan: &Plan, machine: &Machine) -> bool {
+    machine.device.is_cpu()
+        && left().is_some_and(|left| left < enough(least_needed(plan, machine.vae_tiling != VaeTiling::Off)))
+}
+
+/// What certainly suffices where `least` bytes are needed at least: half as much again for what the bound leaves out.
+fn enough(least: u64) -> u64 {
+    least + least / 2 + CONVOLUTION
+}
+
+/// Memory that this process may still get or has and does not use.
+fn left() -> Option<u64> {
+    Some(available(Path::new("/"))?.saturating_add(unused() as u64))
+}
+
 /// Whether the autoencoder works in strips on a picture of `size`, width and height: as the user says, else where the memory that is
 /// left would not do otherwise.
 pub fn in_strips(family: &Family, size: (usize, usize), machine: &Machine) -> bool {
@@ -35,8 +51,7 @@ pub fn in_strips(family: &Family, size: (usize, usize), machine: &Machine) -> bo
         VaeTiling::On => true,
         VaeTiling::Off => false,
         VaeTiling::Auto => {
-            let have = available(Path::new("/")).map(|have| have.saturating_add(unused() as u64));
-            machine.device.is_cpu() && have.is_some_and(|have| have < of_decoder(family, size, false) + CONVOLUTION)
+            machine.device.is_cpu() && left().is_some_and(|left| left < enough(of_decoder(family, size, false)))
         }
     }
 }

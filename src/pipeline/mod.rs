@@ -48,7 +48,10 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     }
     engine.load(plan, events)?;
     let (machine, model, encodings) = engine.parts()?;
-    let text = encode::encode(plan, model, encodings, events)?;
+    let text = encode::encode(plan, model, machine, encodings, events)?;
+    if memory::is_short(plan, machine) && model.text.take().is_some() {
+        events.on(Event::Note("memory is short: the text encoder is freed until a prompt needs it"))?;
+    }
     let mut noise = latents::noise(plan);
     let start = latents::start(plan, model, machine, noise.as_mut(), events)?;
     let latents = sample::sample(plan, (model, machine), &text, start, noise.as_mut(), watch.every, events)?;

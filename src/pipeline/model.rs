@@ -24,8 +24,8 @@ const SURPLUS_NAMED: usize = 5;
 
 /// The networks of one model, ready to run.
 pub struct Model {
-    /// Text encoders with their tokenizers.
-    pub text: TextStack,
+    /// Text encoders with their tokenizers; `None` while their memory is needed for something else.
+    pub text: Option<TextStack>,
     /// The denoiser.
     pub unet: UNet2DConditionModel,
     /// The autoencoder.
@@ -68,11 +68,10 @@ impl Engine {
         self.loaded = None;
         self.encodings = Encodings::default();
         // Opened before the model: a wrong name is told at once.
-        let paths = &request.prompt.embeddings;
-        let inversions = paths.iter().map(|path| Inversion::open(Path::new(path))).collect::<Result<Vec<_>>>()?;
+        let inversions = inversions(plan)?;
         let mut model = Model::load(&plan.files, &plan.family, &self.machine, events)?;
-        for (path, inversion) in paths.iter().zip(&inversions) {
-            model.text.add_inversion(inversion)?;
+        for (path, inversion) in request.prompt.embeddings.iter().zip(&inversions) {
+            model.text.as_mut().map_or(Ok(()), |text| text.add_inversion(inversion))?;
             let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
             events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
         }
@@ -123,7 +122,31 @@ impl Model {
             Ok::<_, Error>((text, joined(unet, &mut done, events)?, joined(vae, &mut done, events)?))
         })?;
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
-        Ok(Model { text, unet, vae, hash: HashTask::Done(None), vae_source })
+        Ok(Model { text: Some(text), unet, vae, hash: HashTask::Done(None), vae_source })
+    }
+
+    /// The text encoders.
+    ///
+    /// # Errors
+    /// When they were freed and not loaded again.
+    pub(super) fn text(&self) -> Result<&TextStack> {
+        self.text.as_ref().ok_or_else(|| Error::model("the text encoders are not loaded", "load them again first"))
+    }
+
+    /// Loads the text encoders again if they were freed. What there is to say of them was said the first time.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub(super) fn restore_text(&mut self, plan: &Plan, machine: &Machine) -> Result<()> {
+        if self.text.is_none() {
+            let configs = plan.family.text_encoders.iter().zip(["", "_2"]);
+            let encoders = configs
+                .map(|(config, suffix)| text_encoder(&plan.files, suffix, config, machine, &mut Said::default()));
+            let mut text = text_stack(encoders.collect::<Result<_>>()?)?;
+            inversions(plan)?.iter().try_for_each(|inversion| text.add_inversion(inversion))?;
+            self.text = Some(text);
+        }
+        Ok(())
     }
 
     /// Replaces the autoencoder by one that computes in f32, for when half precision overflowed.
@@ -177,6 +200,11 @@ fn joined<T>(thread: ScopedJoinHandle<'_, (Result<T>, Said)>, done: &mut usize, 
     *done += 1;
     events.on(Event::Progress { phase: Phase::Load, done: *done })?;
     Ok(result)
+}
+
+/// The textual inversions that a plan names.
+fn inversions(plan: &Plan) -> Result<Vec<Inversion>> {
+    plan.request.prompt.embeddings.iter().map(|path| Inversion::open(Path::new(path))).collect()
 }
 
 fn text_stack(encoders: Vec<TextEncoder>) -> Result<TextStack> {

@@ -135,7 +135,7 @@ fn each_wrong_value_is_refused_with_what_to_give_instead() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_model_larger_than_memory_is_refused() {
-    let outcome = Sandbox::new().run_in_little_memory(&["bench", "--family", "sdxl", "--random-weights"]);
+    let outcome = Sandbox::new().run_in_memory(4_000_000, ["bench", "--family", "sdxl", "--random-weights"]);
     outcome.fails(exit_code::OUT_OF_MEMORY).says(&["memory", "GiB", "smaller model"]);
 }
 

@@ -45,17 +45,18 @@ impl Sandbox {
     /// As [`Self::quick`], but where the system allows, with 4 GB of address space: a number in a hostile file must not be able
     /// to take the machine down with the test.
     pub fn quick_in_little_memory(&self, more: &[&str]) -> Outcome {
-        self.run_in_little_memory(&[QUICK, more].concat())
+        self.run_in_memory(4_000_000, QUICK.iter().chain(more))
     }
 
-    /// As [`Self::run`], within the same limit.
-    pub fn run_in_little_memory(&self, args: &[&str]) -> Outcome {
+    /// As [`Self::run`], but where the system allows, with so many KiB of address space.
+    pub fn run_in_memory<S: AsRef<OsStr>>(&self, kib: usize, args: impl IntoIterator<Item = S>) -> Outcome {
         if cfg!(not(target_os = "linux")) {
             return self.run(args);
         }
         let direct = self.command(args);
         let mut limited = Command::new("sh");
-        limited.args(["-c", "ulimit -v 4000000; exec \"$0\" \"$@\""]).arg(direct.get_program()).args(direct.get_args());
+        let script = format!("ulimit -v {kib}; exec \"$0\" \"$@\"");
+        limited.args(["-c", &script]).arg(direct.get_program()).args(direct.get_args());
         limited.current_dir(self.0.path()).stdin(Stdio::null());
         Outcome::new(limited.output().unwrap())
     }

@@ -74,6 +74,7 @@ impl ParamSource for Gguf {
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
         let tensor = self.header.tensors.get(name).ok_or_else(|| self.bad(name, "it is not there"))?;
+        self.bytes.expect(&tensor.bytes);
         let bytes = &self.bytes[tensor.bytes.clone()];
         let read = match tensor.kind {
             Kind::Plain(dtype) => Tensor::from_raw_buffer(bytes, dtype, &tensor.shape, &Device::Cpu),
@@ -82,6 +83,7 @@ impl ParamSource for Gguf {
                 .and_then(|storage| QTensor::new(storage, tensor.shape.iter().product::<usize>()))
                 .and_then(|quantized| quantized.dequantize(&Device::Cpu)?.reshape(tensor.shape.as_slice())),
         };
+        self.bytes.release(&tensor.bytes);
         read.map_err(|e| self.bad(name, e))
     }
 }

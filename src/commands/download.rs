@@ -174,7 +174,7 @@ impl Teller<'_> {
             Event::File { name, bytes, digest } => {
                 self.ui.detail(&format!("{name}: {}, {} {}", size(bytes), digest.kind(), digest.hex()));
                 let fields = json!({ "name": name, "bytes": bytes, "state": "end", digest.key(): digest.hex() });
-                self.ui.event("file", fields);
+                self.ui.event("download_file", fields);
             }
         }
     }
@@ -193,7 +193,7 @@ impl Teller<'_> {
         if self.ui.is_json() {
             let fields =
                 json!({ "name": path, "from": from, "bytes": bytes, "state": if here { "here" } else { "needed" } });
-            return self.ui.event("file", fields);
+            return self.ui.event("download_file", fields);
         }
         let bytes = bytes.map_or("?".into(), size);
         let here = if here { "  (here)" } else { "" };

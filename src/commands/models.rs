@@ -66,5 +66,5 @@ fn event(entry: &Entry, here: bool, ui: &mut Ui) {
         "scheduler": default.scheduler,
         "note": entry.note,
     });
-    ui.event("model", fields);
+    ui.event("known_model", fields);
 }

@@ -163,7 +163,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let repo = Cache::new(root.path()).repo("org/name");
         assert!(repo.snapshot("main").is_none());
-        fs::create_dir_all(repo.blob("").parent().unwrap()).unwrap();
+        fs::create_dir_all(repo.blob("")).unwrap();
         fs::write(repo.blob("abc"), "content").unwrap();
         for _ in 0..2 {
             repo.link("c0ffee", "unet/config.json", "abc").unwrap();

@@ -353,8 +353,10 @@ fn events_tell_files_and_places() {
     let events: Vec<Value> = outcome.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().all(|event| event["schema"] == 1));
     let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
-    assert_eq!(of("file").len(), 2);
-    assert!(of("file").iter().any(|file| file["name"] == WEIGHTS && file["sha256"] == blob_name(&noise(100_000))));
+    assert_eq!(of("download_file").len(), 2);
+    assert!(of("download_file")
+        .iter()
+        .any(|file| file["name"] == WEIGHTS && file["sha256"] == blob_name(&noise(100_000))));
     let download = of("download");
     assert_eq!((&download[0]["state"], &download[0]["total"]), (&"begin".into(), &100_002.into()));
     assert!(download.last().unwrap()["path"].as_str().unwrap().ends_with(COMMIT));

@@ -45,6 +45,9 @@ impl Target {
 }
 
 fn address(text: &str, settings: &Settings) -> Result<Target> {
+    // As browsers do with what is pasted.
+    let text = text.trim().replace(' ', "%20");
+    let text = text.as_str();
     let Some(of) = origin(text) else {
         let hint = "addresses begin with `https://`";
         return Err(Error::usage(format!("`{text}` is no address of a file on the web"), hint));

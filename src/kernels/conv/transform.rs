@@ -151,25 +151,29 @@ unsafe fn weights_square<V: Vector>(from: *const f32, taps: usize, to: *mut f32,
 }
 
 /// Lines of pixels that [`transform_pixels`] works on.
+#[derive(Default)]
 pub(super) struct PixelLines {
     /// Six lines.
     lines: Vec<u32>,
     length: usize,
     /// One line sorted by the place of its pixels modulo 4.
     phases: Vec<u32>,
+    /// For who writes the lines.
+    scratch: Vec<f32>,
 }
 
 impl PixelLines {
     /// For up to `squares` squares side by side.
-    pub(super) fn new(squares: usize) -> Self {
+    pub(super) fn make_room(&mut self, squares: usize) {
         let squares = squares.next_multiple_of(WIDEST) + WIDEST;
-        let length = OUTPUTS * squares;
-        PixelLines { lines: vec![0; INPUTS * length], length, phases: vec![0; length] }
+        self.length = OUTPUTS * squares;
+        self.lines.resize(INPUTS * self.length, 0);
+        self.phases.resize(self.length, 0);
     }
 
-    /// Line `y`, for the pixels of `squares` squares.
-    pub(super) fn line(&mut self, y: usize, squares: usize) -> &mut [u32] {
-        &mut self.lines[y * self.length..][..OUTPUTS * squares + 2]
+    /// Line `y`, for the pixels of `squares` squares, and the scratch.
+    pub(super) fn line(&mut self, y: usize, squares: usize) -> (&mut [u32], &mut Vec<f32>) {
+        (&mut self.lines[y * self.length..][..OUTPUTS * squares + 2], &mut self.scratch)
     }
 }
 

@@ -21,7 +21,9 @@ use super::{Finish, Pictures, Window};
 
 /// Channels that are worked on at a time.
 pub(super) const GROUP: usize = 64;
-/// Sums that a task holds at most, 896 KiB.
+/// Outputs of a task from which on it transforms its pixels itself.
+const LEAST_ROWS: usize = 128;
+/// Sums that a task holds at most whose pixels others transformed, 896 KiB.
 const SUMS: usize = 224 << 10;
 /// Blocks of squares that share the transformed weights of a task.
 const BLOCKS: usize = 2;
@@ -52,14 +54,17 @@ pub(super) fn conv2d(
     let mut pixels = PIXELS.take();
     for start in (0..grid.blocks()).step_by(plan.blocks_at_a_time) {
         let blocks = start..(start + plan.blocks_at_a_time).min(grid.blocks());
-        job.transform(&blocks, &mut pixels);
+        if plan.shared {
+            job.transform(&blocks, &mut pixels);
+        }
         let slabs = job.slabs(&blocks);
         let tasks = blocks.len().div_ceil(plan.blocks) * plan.row_tasks();
         (0..tasks).into_par_iter().with_max_len(1).for_each(|index| {
             let (rows, index) = (index % plan.row_tasks() * plan.panels, index / plan.row_tasks() * plan.blocks);
             let panels = rows..(rows + plan.panels).min(plan.all_panels);
             let part = start + index..(start + index + plan.blocks).min(blocks.end);
-            SCRATCH.with_borrow_mut(|scratch| job.run(&panels, &part, &pixels[index * slabs..], scratch));
+            let pixels = plan.shared.then(|| &pixels[index * slabs..]);
+            SCRATCH.with_borrow_mut(|scratch| job.run(&panels, &part, pixels, scratch));
         });
     }
     PIXELS.set(pixels);
@@ -131,8 +136,10 @@ struct Plan {
     panels: usize,
     /// Blocks of squares that a task takes.
     blocks: usize,
-    /// Blocks whose pixels are transformed before the tasks begin.
+    /// Blocks that are worked on before the next.
     blocks_at_a_time: usize,
+    /// Whether their pixels are transformed before the tasks begin, and not by each task.
+    shared: bool,
 }
 
 impl Plan {
@@ -140,12 +147,19 @@ impl Plan {
         let even = |count: usize, at_most: usize| count.div_ceil(count.div_ceil(at_most.max(1)));
         let rows = weights.kernel().rows();
         let (all_panels, all_blocks) = (weights.lines().div_ceil(rows), grid.blocks());
+        // A task that takes many outputs can transform its pixels itself, while they are in the cache.
+        let row_tasks = (4 * threads).div_ceil(all_blocks);
+        if all_blocks > 1 && weights.lines() / row_tasks >= LEAST_ROWS {
+            let blocks = if all_blocks >= 8 * threads { BLOCKS } else { 1 };
+            let panels = even(all_panels, all_panels.div_ceil(row_tasks));
+            return Plan { all_panels, panels, blocks, blocks_at_a_time: all_blocks, shared: false };
+        }
         let blocks_at_a_time = even(all_blocks, STRIP / (PRODUCTS * channels * grid.block));
         let blocks = even(blocks_at_a_time, BLOCKS);
         let room = SUMS / (PRODUCTS * rows * blocks * grid.line(0));
         let balanced = all_panels.div_ceil((4 * threads).div_ceil(blocks_at_a_time.div_ceil(blocks)));
         let panels = even(all_panels, room.min(balanced.max(ROWS / rows)));
-        Plan { all_panels, panels, blocks, blocks_at_a_time }
+        Plan { all_panels, panels, blocks, blocks_at_a_time, shared: true }
     }
 
     fn row_tasks(&self) -> usize {
@@ -160,6 +174,15 @@ struct Scratch {
     weights: Vec<u32>,
     sums: Vec<f32>,
     lines: Vec<f32>,
+    pixels: Vec<u32>,
+    pixel_lines: PixelLines,
+}
+
+/// Makes room for `size` values at least.
+fn grow<T: Copy + Default>(values: &mut Vec<T>, size: usize) {
+    if values.len() < size {
+        values.resize(size, T::default());
+    }
 }
 
 /// A convolution on its way to `out`.
@@ -203,10 +226,7 @@ impl Job<'_> {
 
     /// Transforms the pixels of `blocks`: block by block, group by group a slab of [products][channels][line].
     fn transform(&self, blocks: &Range<usize>, pixels: &mut Vec<u32>) {
-        let size = blocks.len() * self.slabs(blocks);
-        if pixels.len() < size {
-            pixels.resize(size, 0);
-        }
+        grow(pixels, blocks.len() * self.slabs(blocks));
         let mut pieces = Vec::new();
         for (block, slab) in blocks.clone().zip(pixels.chunks_mut(self.slabs(blocks))) {
             let mut rest = slab;
@@ -217,22 +237,13 @@ impl Job<'_> {
                 pieces.push((block, group, piece));
             }
         }
-        pieces.into_par_iter().for_each_init(
-            || (PixelLines::new(self.grid.block), Vec::new()),
-            |(lines, scratch), (block, group, piece)| {
-                self.transform_group(block, self.group(group), piece, lines, scratch);
-            },
-        );
+        pieces.into_par_iter().for_each_init(PixelLines::default, |lines, (block, group, piece)| {
+            self.transform_group(block, self.group(group), piece, lines);
+        });
     }
 
-    fn transform_group(
-        &self,
-        block: usize,
-        channels: Range<usize>,
-        slab: &mut [u32],
-        lines: &mut PixelLines,
-        scratch: &mut Vec<f32>,
-    ) {
+    fn transform_group(&self, block: usize, channels: Range<usize>, slab: &mut [u32], lines: &mut PixelLines) {
+        lines.make_room(self.grid.block);
         let line = self.grid.line(block);
         let stride = Self::stride(channels.len(), line);
         for (index, channel) in channels.enumerate() {
@@ -240,7 +251,8 @@ impl Job<'_> {
                 let (y, x) = (segment.y * OUTPUTS, segment.x * OUTPUTS);
                 for i in 0..INPUTS {
                     let place = Place { picture: segment.picture, y: y + i, x };
-                    self.source.line(channel, place, lines.line(i, segment.squares), scratch);
+                    let (line, scratch) = lines.line(i, segment.squares);
+                    self.source.line(channel, place, line, scratch);
                 }
                 let to = &mut slab[index * line + segment.column..];
                 transform_pixels(self.kernel().isa(), lines, segment.squares, to, stride);
@@ -248,29 +260,28 @@ impl Job<'_> {
         }
     }
 
-    /// The outputs of some panels of weights for some blocks, whose slabs `pixels` begins with.
-    fn run(&self, panels: &Range<usize>, blocks: &Range<usize>, pixels: &[u32], scratch: &mut Scratch) {
-        let (rows, isa) = (self.kernel().rows(), self.kernel().isa());
-        let slab = self.slab(self.grid.line(blocks.start));
-        let Scratch { widened, weights, sums, lines } = scratch;
-        let size = PRODUCTS * rows * panels.len() * self.grid.block * blocks.len();
-        if sums.len() < size {
-            sums.resize(size, 0.0);
-        }
+    /// The outputs of some panels of weights for some blocks, whose slabs `pixels` begins with; if there are none, they are made.
+    fn run(&self, panels: &Range<usize>, blocks: &Range<usize>, pixels: Option<&[u32]>, scratch: &mut Scratch) {
+        let (rows, slab) = (self.kernel().rows(), self.slab(self.grid.line(blocks.start)));
+        let Scratch { widened, weights, sums, lines, pixels: own, pixel_lines } = scratch;
+        grow(sums, PRODUCTS * rows * panels.len() * self.grid.block * blocks.len());
         for group in 0..self.groups() {
             let channels = self.group(group).len();
+            let own_slab = PRODUCTS * Self::stride(channels, self.grid.block);
+            if pixels.is_none() {
+                grow(own, own_slab * blocks.len());
+                for (block, slab) in blocks.clone().zip(own.chunks_exact_mut(own_slab)) {
+                    self.transform_group(block, self.group(group), slab, pixel_lines);
+                }
+            }
             for first in panels.clone().step_by(ROWS / rows) {
                 let some = first..(first + ROWS / rows).min(panels.end);
-                let kept = self.weights.block(group, &some, widened);
-                // Lines a power of two apart would displace each other from the first-level cache.
-                let stride = some.len() * rows * channels + WIDEST;
-                weights.resize(PRODUCTS * stride, 0);
-                for (row, kept) in kept.chunks_exact(transform::TAPS * channels).enumerate() {
-                    transform_weights(isa, kept, &mut weights[row * channels..], stride);
-                }
+                self.transform_weights(group, &some, widened, weights);
                 for (i, block) in blocks.clone().enumerate() {
                     let line = self.grid.line(block);
-                    let pixels = &pixels[i * slab + PRODUCTS * Self::stride_before(group, line)..];
+                    let before = PRODUCTS * Self::stride_before(group, line);
+                    let pixels =
+                        pixels.map_or(&own[(i * own_slab).min(own.len())..], |pixels| &pixels[i * slab + before..]);
                     let at = i * panels.len() * self.grid.block + (first - panels.start) * line;
                     self.products(channels, line, weights, pixels, &mut sums[at * PRODUCTS * rows..], group > 0);
                 }
@@ -279,6 +290,18 @@ impl Job<'_> {
         for (i, block) in blocks.clone().enumerate() {
             let at = i * panels.len() * PRODUCTS * rows * self.grid.block;
             self.write(panels, block, &sums[at..], lines);
+        }
+    }
+
+    /// The weights of some panels for a group of channels, to `to` [products][panels][rows][channels].
+    fn transform_weights(&self, group: usize, panels: &Range<usize>, widened: &mut Vec<u32>, to: &mut Vec<u32>) {
+        let (rows, channels) = (self.kernel().rows(), self.group(group).len());
+        let kept = self.weights.block(group, panels, widened);
+        // Lines a power of two apart would displace each other from the first-level cache.
+        let stride = panels.len() * rows * channels + WIDEST;
+        to.resize(PRODUCTS * stride, 0);
+        for (row, kept) in kept.chunks_exact(transform::TAPS * channels).enumerate() {
+            transform_weights(self.kernel().isa(), kept, &mut to[row * channels..], stride);
         }
     }
 

@@ -1,13 +1,14 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`bench`]), one a group of
-//! options that subcommands share ([`model`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`output`], [`compute`],
-//! [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in `values`,
-//! options against each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`convert`], [`bench`]), one a
+//! group of options that subcommands share ([`model`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`output`],
+//! [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in
+//! `values`, options against each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
 pub mod bench;
 mod checks;
 pub mod compute;
+pub mod convert;
 pub mod download;
 pub mod general;
 pub mod generate;
@@ -36,6 +37,7 @@ use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
 pub use bench::BenchArgs;
+pub use convert::ConvertArgs;
 pub use download::DownloadArgs;
 pub use generate::GenerateArgs;
 pub use img2img::Img2ImgArgs;
@@ -75,6 +77,7 @@ pub enum Command {
     Bench(Box<BenchArgs>),
     Verify(Box<VerifyArgs>),
     Info(Box<InfoArgs>),
+    Convert(Box<ConvertArgs>),
 }
 
 impl Command {
@@ -89,6 +92,7 @@ impl Command {
             Command::Bench(args) => &args.general,
             Command::Verify(args) => &args.general,
             Command::Info(args) => &args.general,
+            Command::Convert(args) => &args.general,
         }
     }
 

@@ -2,6 +2,7 @@
 //! write what comes back. Only `main` calls this module.
 
 mod bench;
+mod convert;
 mod download;
 mod info;
 mod inspect;
@@ -27,5 +28,6 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Download(args) => download::download(args, ui),
         Command::Verify(args) => verify::verify(args, ui),
         Command::Info(args) => info::info(args, ui),
+        Command::Convert(args) => convert::convert(args, ui),
     }
 }

@@ -82,6 +82,13 @@ impl ModelFiles {
         }
     }
 
+    /// The file of a part's weights in the model's own folder; `None` for models that are none.
+    #[must_use]
+    pub fn weight_path(&self, component: &str) -> Option<PathBuf> {
+        let folder = self.folder().filter(|_| self.part(component).is_none())?;
+        weight_file(&folder.join(component))
+    }
+
     /// Whether the model is a single file, or none, and so brings no vocabulary.
     #[must_use]
     pub fn is_bare(&self) -> bool {

@@ -15,6 +15,7 @@ mod pixels;
 mod placeholder;
 mod png;
 mod template;
+mod unfinished;
 mod write;
 
 pub use atomic::{check_writable, folder_of, write_atomic, write_guard, Collision};
@@ -26,4 +27,5 @@ pub use metadata::{metadata, model_label, MetadataMode, Provenance};
 pub use pixels::{to_pictures, to_tensor};
 pub use png::{encode, read_texts, TextChunk};
 pub use template::{Stamp, Template};
+pub use unfinished::{discard_unfinished, Unfinished};
 pub use write::{Output, OutputOptions, Written};

@@ -31,4 +31,4 @@ pub use encode::{EncodeOptions, TextStack};
 pub use encoder::TextEncoder;
 pub use inversion::Inversion;
 pub use tokenizer::{ClipTokenizer, Padding};
-pub use vocabulary::TokenizerFiles;
+pub use vocabulary::{clip_files, TokenizerFiles};

@@ -39,6 +39,36 @@ pub struct TokenizerFiles<'a> {
     pub special_tokens_map: Option<&'a [u8]>,
 }
 
+/// The files of the original CLIP's tokenizer, as a folder in diffusers' layout has them: names and texts. It pads with the end token,
+/// or with the token of id 0.
+///
+/// # Errors
+/// Never for a sound build: the vocabulary is inside the binary.
+pub fn clip_files(pads_with_end: bool) -> Result<[(&'static str, String); 3]> {
+    let pad = if pads_with_end { END } else { "!" };
+    let vocabulary = Vocabulary::of_clip(pad)?;
+    let mut tokens: Vec<(String, u32)> = vocabulary.tokens.into_iter().collect();
+    tokens.sort_by_key(|(_, id)| *id);
+    let tokens: serde_json::Map<String, serde_json::Value> =
+        tokens.into_iter().map(|(token, id)| (token, id.into())).collect();
+    let config = serde_json::json!({
+        "add_prefix_space": false,
+        "bos_token": START,
+        "do_lower_case": true,
+        "eos_token": END,
+        "errors": "replace",
+        "model_max_length": CLIP_CONTEXT,
+        "pad_token": pad,
+        "tokenizer_class": "CLIPTokenizer",
+        "unk_token": END,
+    });
+    Ok([
+        ("vocab.json", serde_json::Value::Object(tokens).to_string()),
+        ("merges.txt", CLIP_MERGES.into()),
+        ("tokenizer_config.json", config.to_string()),
+    ])
+}
+
 /// A checked vocabulary.
 pub(super) struct Vocabulary {
     pub tokens: HashMap<String, u32>,

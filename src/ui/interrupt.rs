@@ -7,7 +7,7 @@ use std::thread;
 
 use super::bars::BarHandle;
 use crate::error::exit_code::INTERRUPTED;
-use crate::image::write_guard;
+use crate::image::{discard_unfinished, write_guard};
 
 /// Ends the process, after saying so when asked to; replaced in tests.
 type Exit = Arc<dyn Fn(bool) + Send + Sync>;
@@ -65,6 +65,7 @@ fn on_signal(interrupted: &AtomicBool, bar: &BarHandle, exit: &Exit) {
     // On a thread of its own: this one has to be free for the second signal.
     let waiting = thread::Builder::new().name("interrupt".into()).spawn(move || {
         let _no_half_file = write_guard();
+        discard_unfinished();
         bar.clear();
         wait_and_exit(true);
     });

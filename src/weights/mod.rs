@@ -21,6 +21,7 @@ mod sniff;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use error::{Mismatch, ShapeMismatch, WeightsError};
+pub use gguf::Kind;
 pub use random::RandomWeights;
 pub use safetensors::Safetensors;
 pub use sharded::Sharded;

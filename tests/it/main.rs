@@ -8,6 +8,7 @@
 mod attention;
 mod bad_models;
 mod bench;
+mod convert;
 mod determinism;
 mod download;
 mod download_web;

@@ -66,8 +66,15 @@ impl Kind {
         }
     }
 
+    /// ggml's number for the type; nothing for one that GGUF does not have.
+    #[must_use]
+    pub fn number(self) -> Option<u32> {
+        KINDS.iter().find(|(_, kind, _)| *kind == self).map(|(number, ..)| *number)
+    }
+
     /// Numbers in a block, and the bytes of one.
-    pub(super) fn block(self) -> (usize, usize) {
+    #[must_use]
+    pub fn block(self) -> (usize, usize) {
         match self {
             Kind::Plain(dtype) => (1, dtype.size_in_bytes()),
             Kind::Quantized(kind) => (kind.block_size(), kind.type_size()),

@@ -4,7 +4,7 @@
 use super::{number, replace_front, Piece, Target};
 
 /// Tensors outside of the layers: theirs, transformers', what of it.
-const SINGLE: [(&str, &str, Piece); 6] = [
+pub(super) const SINGLE: [(&str, &str, Piece); 6] = [
     ("token_embedding.weight", "text_model.embeddings.token_embedding.weight", Piece::Whole),
     ("positional_embedding", "text_model.embeddings.position_embedding.weight", Piece::Whole),
     ("ln_final.weight", "text_model.final_layer_norm.weight", Piece::Whole),
@@ -24,7 +24,7 @@ const SHORT: [(&str, &str); 2] =
 pub const PICTURES: [&str; 2] = ["visual.", "vision_model."];
 
 /// Parts of a layer.
-const LAYER: [(&str, &str); 5] = [
+pub(super) const LAYER: [(&str, &str); 5] = [
     ("ln_1.", "layer_norm1."),
     ("ln_2.", "layer_norm2."),
     ("mlp.c_fc.", "mlp.fc1."),
@@ -40,7 +40,7 @@ const FUSED: [(&str, &str); 4] = [
     ("self_attn.in_proj.bias", "bias"),
 ];
 
-const QUERY_KEY_VALUE: [&str; 3] = ["q", "k", "v"];
+pub(super) const QUERY_KEY_VALUE: [&str; 3] = ["q", "k", "v"];
 
 /// The tensors of transformers for the name behind the prefix of a text encoder. Names that are transformers' own stay as they are.
 pub fn rename(name: &str) -> Vec<Target> {

@@ -4,12 +4,14 @@
 //! [`Renamed`] shows a file's tensors under their new names; nothing is read before it is asked for, and nothing is kept.
 
 pub mod clip;
+mod original;
 mod renamed;
 #[cfg(test)]
 mod tests;
 pub mod unet;
 pub mod vae;
 
+pub use original::Original;
 pub use renamed::Renamed;
 
 /// What a stored tensor becomes.

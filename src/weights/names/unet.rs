@@ -4,7 +4,7 @@
 use super::{number, replace_front, Target};
 
 /// Layers outside of the blocks.
-const SINGLE: [(&str, &str); 9] = [
+pub(super) const SINGLE: [(&str, &str); 9] = [
     ("time_embed.0.", "time_embedding.linear_1."),
     ("time_embed.2.", "time_embedding.linear_2."),
     ("time_embed.cond_proj.", "time_embedding.cond_proj."),
@@ -18,7 +18,7 @@ const SINGLE: [(&str, &str); 9] = [
 ];
 
 /// Layers of a residual block.
-const RESNET: [(&str, &str); 6] = [
+pub(super) const RESNET: [(&str, &str); 6] = [
     ("in_layers.0.", "norm1."),
     ("in_layers.2.", "conv1."),
     ("emb_layers.1.", "time_emb_proj."),

@@ -4,7 +4,7 @@
 use super::{number, replace_front, Piece, Target};
 
 /// Layers outside of the blocks, behind `encoder.` or `decoder.`.
-const SINGLE: [(&str, &str); 5] = [
+pub(super) const SINGLE: [(&str, &str); 5] = [
     ("conv_in.", "conv_in."),
     ("conv_out.", "conv_out."),
     ("norm_out.", "conv_norm_out."),
@@ -16,8 +16,15 @@ const SINGLE: [(&str, &str); 5] = [
 pub const TRAINING: &str = "loss.";
 
 /// Layers of the attention in the middle.
-const ATTENTION: [(&str, &str); 5] =
+pub(super) const ATTENTION: [(&str, &str); 5] =
     [("norm.", "group_norm."), ("q.", "to_q."), ("k.", "to_k."), ("v.", "to_v."), ("proj_out.", "to_out.0.")];
+
+/// The same as older files of diffusers name them.
+pub(super) const OLDER_ATTENTION: [(&str, &str); 4] =
+    [("q.", "query."), ("k.", "key."), ("v.", "value."), ("proj_out.", "proj_attn.")];
+
+/// Layers that change the size.
+pub(super) const RESAMPLE: [(&str, &str); 2] = [("downsample.", "downsamplers.0."), ("upsample.", "upsamplers.0.")];
 
 /// How many levels the decoder has. `names` are those behind the prefix.
 pub fn levels<'a>(names: impl Iterator<Item = &'a str>) -> usize {
@@ -49,7 +56,7 @@ fn in_half(name: &str, levels: usize) -> Option<Target> {
         let (level, rest) = number(rest)?;
         let layer = match rest.strip_prefix("block.") {
             Some(block) => format!("resnets.{block}"),
-            None => replace_front(rest, &[("downsample.", "downsamplers.0."), ("upsample.", "upsamplers.0.")])?,
+            None => replace_front(rest, &RESAMPLE)?,
         };
         match way {
             "down" => Some(format!("down_blocks.{level}.{layer}")),

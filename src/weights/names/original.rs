@@ -1,0 +1,309 @@
+//! The way back: the names of diffusers and transformers -> those of the original code, from the same tables. [`Original`] shows a
+//! component's tensors as an original file has them: queries, keys and values of OpenCLIP joined, attention of the VAE as convolutions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use candle_core::{DType, Shape, Tensor};
+
+use super::{clip, number, unet, vae};
+use crate::nn::ParamSource;
+use crate::weights::WeightsError;
+
+/// A view on a component with diffusers' names: its tensors under the original names, joined, transposed or unflattened when they are
+/// read.
+pub struct Original {
+    source: Arc<dyn ParamSource>,
+    places: HashMap<String, Place>,
+}
+
+/// What an original tensor is made of.
+struct Place {
+    sources: Vec<String>,
+    form: Form,
+}
+
+/// What is done to the tensors of diffusers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Nothing.
+    Whole,
+    /// Rows below each other: queries, keys and values.
+    Joined,
+    /// The matrix is transposed.
+    Transposed,
+    /// The matrix becomes a convolution with a 1x1 kernel.
+    Convolution,
+}
+
+/// An original name, the place among those that are joined there, and what is done to the tensor.
+type Target = (String, usize, Form);
+
+impl Original {
+    /// A UNet, with the names of LDM.
+    ///
+    /// # Errors
+    /// The names that have no place there.
+    pub fn unet(source: Arc<dyn ParamSource>) -> Result<Self, Vec<String>> {
+        let names = source.names();
+        let count = |front: &str, behind: &str| {
+            let of = |name: &String| {
+                let (index, rest) = number(name.strip_prefix(front)?)?;
+                rest.starts_with(behind).then_some(index + 1)
+            };
+            names.iter().filter_map(of).max().unwrap_or(0)
+        };
+        let layers = count("down_blocks.0.resnets.", "conv1.").max(1);
+        let attends: Vec<bool> = (0..count("up_blocks.", ""))
+            .map(|block| names.iter().any(|name| name.starts_with(&format!("up_blocks.{block}.attentions."))))
+            .collect();
+        Self::new(source, |name| unet_name(name, layers, &attends).map(|name| (name, 0, Form::Whole)))
+    }
+
+    /// An autoencoder, with the names of LDM.
+    ///
+    /// # Errors
+    /// The names that have no place there.
+    pub fn vae(source: Arc<dyn ParamSource>) -> Result<Self, Vec<String>> {
+        let of = |name: &String| Some(number(name.strip_prefix("decoder.up_blocks.")?)?.0 + 1);
+        let levels = source.names().iter().filter_map(of).max().unwrap_or(0);
+        Self::new(source, |name| vae_name(name, levels))
+    }
+
+    /// A text encoder, with the names of OpenCLIP.
+    ///
+    /// # Errors
+    /// The names that have no place there.
+    pub fn open_clip(source: Arc<dyn ParamSource>) -> Result<Self, Vec<String>> {
+        Self::new(source, open_clip_name)
+    }
+
+    fn new(source: Arc<dyn ParamSource>, rename: impl Fn(&str) -> Option<Target>) -> Result<Self, Vec<String>> {
+        let mut pieces: HashMap<String, (BTreeMap<usize, String>, Form)> = HashMap::new();
+        let mut unknown = Vec::new();
+        for name in source.names() {
+            match rename(&name) {
+                Some((original, index, form)) => {
+                    pieces.entry(original).or_insert((BTreeMap::new(), form)).0.insert(index, name);
+                }
+                None => unknown.push(name),
+            }
+        }
+        // Of what is joined there must be all.
+        let is_part = |(_, (sources, form)): &(&String, &(BTreeMap<usize, String>, Form))| {
+            *form == Form::Joined && sources.len() != clip::QUERY_KEY_VALUE.len()
+        };
+        unknown.extend(pieces.iter().filter(is_part).flat_map(|(_, (sources, _))| sources.values().cloned()));
+        if !unknown.is_empty() {
+            unknown.sort_unstable();
+            return Err(unknown);
+        }
+        let place =
+            |(sources, form): (BTreeMap<usize, String>, Form)| Place { sources: sources.into_values().collect(), form };
+        Ok(Original { source, places: pieces.into_iter().map(|(name, pieces)| (name, place(pieces))).collect() })
+    }
+
+    fn bad(&self, name: &str, reason: impl ToString) -> WeightsError {
+        WeightsError::BadTensor { file: self.label(), tensor: name.into(), reason: reason.to_string() }
+    }
+}
+
+/// Replaces the front of a name by the table's first entry, read backwards.
+fn back(name: &str, table: &[(&str, &str)]) -> Option<String> {
+    table.iter().find_map(|(to, from)| Some(format!("{to}{}", name.strip_prefix(from)?)))
+}
+
+/// The name of LDM of a UNet with so many residual blocks a level; `attends` tells which levels on the way up have transformers.
+fn unet_name(name: &str, layers: usize, attends: &[bool]) -> Option<String> {
+    if let Some(single) = back(name, &unet::SINGLE) {
+        return Some(single);
+    }
+    let (section, rest) = name.split_once('.')?;
+    if section == "mid_block" {
+        let (kind, rest) = rest.split_once('.')?;
+        let (index, layer) = number(rest)?;
+        return match (kind, index) {
+            ("attentions", 0) => Some(format!("middle_block.1.{layer}")),
+            ("resnets", 0 | 1) => Some(format!("middle_block.{}.{}", 2 * index, back(layer, &unet::RESNET)?)),
+            _ => None,
+        };
+    }
+    let (level, rest) = number(rest)?;
+    let (kind, rest) = rest.split_once('.')?;
+    let (index, layer) = number(rest)?;
+    let (way, first) = match section {
+        "down_blocks" => ("input_blocks", 1 + level * (layers + 1)),
+        "up_blocks" => ("output_blocks", level * (layers + 1)),
+        _ => return None,
+    };
+    match (kind, index) {
+        ("resnets", _) => Some(format!("{way}.{}.0.{}", first + index, back(layer, &unet::RESNET)?)),
+        ("attentions", _) => Some(format!("{way}.{}.1.{layer}", first + index)),
+        ("downsamplers", 0) => Some(format!("{way}.{}.0.op.{}", first + layers, layer.strip_prefix("conv.")?)),
+        ("upsamplers", 0) => {
+            let part = if attends.get(level).copied().unwrap_or(false) { 2 } else { 1 };
+            Some(format!("{way}.{}.{part}.conv.{}", first + layers, layer.strip_prefix("conv.")?))
+        }
+        _ => None,
+    }
+}
+
+/// The name of LDM of an autoencoder of so many levels.
+fn vae_name(name: &str, levels: usize) -> Option<Target> {
+    let whole = |name: String| Some((name, 0, Form::Whole));
+    let (half, rest) = name.split_once('.')?;
+    match half {
+        "quant_conv" | "post_quant_conv" => return whole(name.into()),
+        "encoder" | "decoder" => {}
+        _ => return None,
+    }
+    if let Some(layer) = rest.strip_prefix("mid_block.attentions.0.") {
+        let layer = back(layer, &vae::ATTENTION).or_else(|| back(layer, &vae::OLDER_ATTENTION))?;
+        let is_matrix = layer.ends_with("weight") && !layer.starts_with("norm");
+        let form = if is_matrix { Form::Convolution } else { Form::Whole };
+        return Some((format!("{half}.mid.attn_1.{layer}"), 0, form));
+    }
+    if let Some(single) = back(rest, &vae::SINGLE) {
+        return whole(format!("{half}.{}", single.replace("conv_shortcut.", "nin_shortcut.")));
+    }
+    let (way, rest) = rest.split_once("_blocks.")?;
+    let (level, rest) = number(rest)?;
+    let layer = match rest.strip_prefix("resnets.") {
+        Some(block) => format!("block.{}", block.replace("conv_shortcut.", "nin_shortcut.")),
+        None => back(rest, &vae::RESAMPLE)?,
+    };
+    match way {
+        "down" => whole(format!("{half}.down.{level}.{layer}")),
+        "up" => whole(format!("{half}.up.{}.{layer}", levels.checked_sub(1 + level)?)),
+        _ => None,
+    }
+}
+
+/// The name of OpenCLIP.
+fn open_clip_name(name: &str) -> Option<Target> {
+    let single = clip::SINGLE.iter().find(|(_, to, _)| *to == name);
+    if let Some((original, ..)) = single {
+        let form = if *original == "text_projection" { Form::Transposed } else { Form::Whole };
+        return Some(((*original).into(), 0, form));
+    }
+    let (layer, rest) = number(name.strip_prefix("text_model.encoder.layers.")?)?;
+    let layer = format!("transformer.resblocks.{layer}");
+    for (index, what) in clip::QUERY_KEY_VALUE.iter().enumerate() {
+        if let Some(kind) = rest.strip_prefix(&format!("self_attn.{what}_proj.")) {
+            return Some((format!("{layer}.attn.in_proj_{kind}"), index, Form::Joined));
+        }
+    }
+    Some((format!("{layer}.{}", back(rest, &clip::LAYER)?), 0, Form::Whole))
+}
+
+impl Form {
+    fn shape(self, dims: &[usize], count: usize) -> Option<Vec<usize>> {
+        match (self, dims) {
+            (Form::Whole, dims) => Some(dims.to_vec()),
+            (Form::Joined, [rows, rest @ ..]) => Some([&[rows.checked_mul(count)?], rest].concat()),
+            (Form::Transposed, [rows, columns]) => Some(vec![*columns, *rows]),
+            (Form::Convolution, [rows, columns]) => Some(vec![*rows, *columns, 1, 1]),
+            // Some files of diffusers keep the kernel.
+            (Form::Convolution, [_, _, 1, 1]) => Some(dims.to_vec()),
+            _ => None,
+        }
+    }
+
+    fn of(self, tensors: &[Tensor]) -> candle_core::Result<Tensor> {
+        match (self, tensors) {
+            (Form::Joined, tensors) => Tensor::cat(tensors, 0),
+            (Form::Transposed, [tensor]) => tensor.t()?.contiguous(),
+            (Form::Convolution, [tensor]) => {
+                let shape = self.shape(tensor.dims(), 1).unwrap_or_else(|| tensor.dims().to_vec());
+                tensor.reshape(shape)
+            }
+            (_, [tensor]) => Ok(tensor.clone()),
+            _ => candle_core::bail!("{} tensors where one is expected", tensors.len()),
+        }
+    }
+}
+
+impl ParamSource for Original {
+    fn label(&self) -> String {
+        self.source.label()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.places.keys().cloned().collect()
+    }
+
+    fn info(&self, name: &str) -> Option<(Shape, DType)> {
+        let place = self.places.get(name)?;
+        let (shape, dtype) = self.source.info(place.sources.first()?)?;
+        let dims = place.form.shape(shape.dims(), place.sources.len())?;
+        Some((Shape::from(dims), dtype))
+    }
+
+    fn stored_type(&self, name: &str) -> Option<String> {
+        self.source.stored_type(self.places.get(name)?.sources.first()?)
+    }
+
+    fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
+        let place = self.places.get(name).ok_or_else(|| self.bad(name, "it is not there"))?;
+        let tensors = place.sources.iter().map(|source| self.source.read(source)).collect::<Result<Vec<_>, _>>()?;
+        place.form.of(&tensors).map_err(|e| self.bad(&place.sources[0], e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::testing::source;
+    use crate::weights::names::{Renamed, Target};
+
+    const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+    /// The original names lead back to the same tensors, number for number.
+    fn round(from: Arc<dyn ParamSource>, original: Original, rename: impl Fn(&str) -> Vec<Target>) {
+        let names = from.names();
+        let back = Renamed::new(Arc::new(original), "", rename);
+        let sorted = |mut names: Vec<String>| {
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(sorted(back.names()), sorted(names.clone()));
+        for name in names {
+            let (a, b) = (from.read(&name).unwrap(), back.read(&name).unwrap());
+            assert_eq!(a.dims(), b.dims(), "{name}");
+            let bits = |t: &Tensor| t.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(bits(&a), bits(&b), "{name}");
+        }
+    }
+
+    #[test]
+    fn unets_come_back_from_their_original_names() {
+        for model in ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd15-inpaint"] {
+            let from = source(&format!("{model}/unet"), WEIGHTS);
+            let original = Original::unet(Arc::clone(&from)).ok().unwrap();
+            let layers = unet::layers_per_block(original.names().iter().map(String::as_str));
+            round(from, original, |name| unet::rename(name, layers));
+        }
+    }
+
+    #[test]
+    fn autoencoders_and_text_encoders_come_back_too() {
+        for model in ["sd15", "sd21", "sdxl"] {
+            let from = source(&format!("{model}/vae"), WEIGHTS);
+            let original = Original::vae(Arc::clone(&from)).ok().unwrap();
+            assert_eq!(original.info("encoder.mid.attn_1.q.weight").unwrap().0.rank(), 4);
+            let levels = vae::levels(original.names().iter().map(String::as_str));
+            round(from, original, |name| vae::rename(name, levels));
+        }
+        for part in ["sd21/text_encoder", "sdxl/text_encoder_2"] {
+            let from = source(part, "model.safetensors");
+            let original = Original::open_clip(Arc::clone(&from)).ok().unwrap();
+            round(from, original, clip::rename);
+        }
+    }
+
+    #[test]
+    fn what_has_no_original_name_is_said() {
+        let unknown = Original::open_clip(source("sd15/unet", WEIGHTS)).err().unwrap();
+        assert!(unknown.contains(&"conv_in.bias".to_string()), "{unknown:?}");
+    }
+}

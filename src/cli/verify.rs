@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::compute::ComputeArgs;
 use super::general::GeneralArgs;
+use super::model::PredictionChoice;
+use crate::request::Parts;
 use crate::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -26,7 +28,7 @@ Examples:
 pub struct VerifyArgs {
     /// Models, parts of models, files of weights, pictures [default: the built-in model, with --smoke].
     ///
-    /// A model is a folder in diffusers' layout; a part of one is a folder with `config.json`.
+    /// A model is a folder in diffusers' layout, or a file; a part of one is a folder with `config.json`.
     #[arg(value_name = "MODEL|PICTURE")]
     names: Vec<PathBuf>,
 
@@ -45,6 +47,14 @@ pub struct VerifyArgs {
     /// With --reproduce, the model, where the recipe's name does not lead to it.
     #[arg(short, long, value_name = "DIR", requires = "reproduce")]
     model: Option<PathBuf>,
+
+    /// A diffusers folder whose configs and vocabularies hold for bare files.
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+
+    /// What the denoiser predicts, for files of SD 2.x that do not say.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    prediction: PredictionChoice,
 
     /// Also write the results as JUnit XML, for build servers.
     #[arg(long, value_name = "FILE")]
@@ -71,6 +81,15 @@ impl VerifyArgs {
             ));
         }
         self.names.iter().map(|name| text(name)).collect()
+    }
+
+    /// What was said about single files beside their names.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a path that is no text.
+    pub fn parts(&self) -> Result<Parts> {
+        let config = self.config.as_deref().map(text).transpose()?;
+        Ok(Parts { config, prediction: self.prediction.prediction(), ..Parts::default() })
     }
 
     /// The model that recipes are to use.

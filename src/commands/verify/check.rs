@@ -81,7 +81,8 @@ fn tensors(report: &mut FileReport, opened: &WeightFile, path: &Path, network: O
     add_not_finite(report, not_finite);
 }
 
-fn add_survey(report: &mut FileReport, survey: Survey) {
+/// Adds what a network wants of a file and does not find.
+pub fn add_survey(report: &mut FileReport, survey: Survey) {
     report.expected = Some(survey.asked.len());
     for (what, names, is_fault) in
         [("missing", &survey.missing, true), ("not used by the model", &survey.surplus, !survey.missing.is_empty())]

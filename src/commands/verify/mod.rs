@@ -1,10 +1,11 @@
 //! `sdgen verify`: what a file is, whether it is whole, and whether it runs. No file is ever changed.
 //!
-//! [`target`] finds what was named, [`check`] looks at a file of weights (asking [`fit`] for the tensors that its network wants
+//! [`target`] and [`checkpoint`] take models apart, [`check`] looks at a file of weights (asking [`fit`] for the tensors that its network wants
 //! and [`scan`] for broken values), [`smoke`] paints, [`reproduce`] paints again what a picture says. The shapes of the results
 //! are in [`report`]; [`show`] puts them into words and [`junit`] into a build server's XML.
 
 mod check;
+mod checkpoint;
 mod fit;
 mod junit;
 mod report;
@@ -81,12 +82,19 @@ fn one(name: &str, target: &Target, smoke: bool, args: &VerifyArgs, log: &mut Lo
             log.head(name, args);
             target::check_part(name, folder)?.iter().for_each(|file| log.file(file, args));
         }
-        Target::File(path) => log.file(&target::check_file(name, path), args),
+        Target::File(path) => {
+            let mut file = target::check_file(name, path);
+            let model = checkpoint::check(name, path, &args.parts()?, &mut file);
+            log.file(&file, args);
+            if let Some(model) = model {
+                log.model(&model, args);
+            }
+        }
     }
     if smoke {
         let is_sound = log.failed == failed_before;
         let report = if is_sound {
-            smoke::run(name, args.compute.options(), log.ui)?
+            smoke::run(name, args.parts()?, args.compute.options(), log.ui)?
         } else {
             let problems = vec!["its files are not sound".to_string()];
             RunReport { target: name.into(), problems, ..RunReport::default() }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::check::said;
 use super::report::RunReport;
 use crate::pipeline::{self, ComputeOptions, Engine, Event, Events, Machine, Plan, Watch};
+use crate::request::Parts;
 use crate::ui::Ui;
 use crate::{Error, Request, Result};
 
@@ -17,11 +18,11 @@ const SIDE: usize = 256;
 ///
 /// # Errors
 /// [`Error::Interrupted`].
-pub fn run(model: &str, compute: ComputeOptions, ui: &mut Ui) -> Result<RunReport> {
+pub fn run(model: &str, parts: Parts, compute: ComputeOptions, ui: &mut Ui) -> Result<RunReport> {
     let start = Instant::now();
     let mut report = RunReport { target: model.into(), ..RunReport::default() };
     forget_peak_memory();
-    match paint(model, compute, &mut report, ui) {
+    match paint(model, parts, compute, &mut report, ui) {
         Ok(()) => {}
         Err(Error::Interrupted) => return Err(Error::Interrupted),
         Err(e) => report.problems.push(said(&e)),
@@ -31,8 +32,8 @@ pub fn run(model: &str, compute: ComputeOptions, ui: &mut Ui) -> Result<RunRepor
     Ok(report)
 }
 
-fn paint(model: &str, compute: ComputeOptions, report: &mut RunReport, ui: &mut Ui) -> Result<()> {
-    let mut request = Request { model: model.into(), ..Request::default() };
+fn paint(model: &str, parts: Parts, compute: ComputeOptions, report: &mut RunReport, ui: &mut Ui) -> Result<()> {
+    let mut request = Request { model: model.into(), parts, ..Request::default() };
     request.prompt.text = "a red apple".into();
     request.sampling.steps = Some(STEPS);
     request.sampling.seed = Some(0);

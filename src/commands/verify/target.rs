@@ -95,12 +95,15 @@ fn built_in_part(target: &str, files: &ModelFiles, part: &Component, network: Op
 }
 
 /// What the scheduler's config adds to what the tensors tell.
-fn describe(report: &mut ModelReport, files: &ModelFiles) {
-    let scheduler = files.text("scheduler/scheduler_config.json").ok();
-    let scheduler: Option<Value> = scheduler.and_then(|text| serde_json::from_str(&text).ok());
-    let Some(scheduler) = scheduler else {
-        report.problems.push("there is no scheduler/scheduler_config.json, or it is damaged".into());
-        return;
+pub fn describe(report: &mut ModelReport, files: &ModelFiles) {
+    let scheduler = match files.text("scheduler/scheduler_config.json") {
+        Ok(text) => text,
+        // A file that does not say what it predicts is sound all the same.
+        Err(e) if files.is_bare() => return report.notes.push(said(&e)),
+        Err(e) => return report.problems.push(said(&e)),
+    };
+    let Ok(scheduler) = serde_json::from_str::<Value>(&scheduler) else {
+        return report.problems.push("scheduler/scheduler_config.json is damaged".into());
     };
     let text = |field: &str| scheduler.get(field).and_then(Value::as_str);
     let is_flow = text("_class_name").is_some_and(|class| class.starts_with("FlowMatch"));

@@ -1,0 +1,85 @@
+//! Whole models in one file: their tensors against the networks of their family, under the names that the networks use.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::check::{add_survey, said};
+use super::fit::fit;
+use super::report::{FileReport, ModelReport};
+use super::target::describe;
+use crate::commands::inspect::{Family, Part};
+use crate::hub::{self, ModelFiles};
+use crate::nn::Survey;
+use crate::request::Parts;
+use crate::weights::detect::{self, Component};
+use crate::Result;
+
+/// Parts, their classes, and what they may be in a file.
+const PARTS: [(&str, &str, &[Component]); 4] = [
+    ("text_encoder", "CLIPTextModel", &[Component::ClipL, Component::ClipH]),
+    ("text_encoder_2", "CLIPTextModelWithProjection", &[Component::ClipG]),
+    ("unet", "UNet2DConditionModel", &[Component::Unet]),
+    ("vae", "AutoencoderKL", &[Component::Vae]),
+];
+
+/// Adds to a report what a whole model in one file lacks, and tells what model it is. `None` for files that are no whole models.
+pub fn check(name: &str, path: &Path, parts: &Parts, file: &mut FileReport) -> Option<ModelReport> {
+    let kind = file.kind.filter(|kind| kind.part == Part::Checkpoint)?;
+    let mut report = ModelReport {
+        target: name.into(),
+        family: kind.family,
+        variant: kind.variant.map(Into::into),
+        ..ModelReport::default()
+    };
+    if !matches!(kind.family, Some(Family::Sd1 | Family::Sd2 | Family::Sdxl)) {
+        report.notes.push("this version does not run models of this family: its tensors are not compared".into());
+        return Some(report);
+    }
+    match hub::resolve(name, parts) {
+        Ok(files) => {
+            // What is not in the file are guesses about its sizes, which `--config` replaces: no fault of the file.
+            if let Err(e) = compare(path, &files, file) {
+                file.notes.push(format!("its tensors are not compared: {}", said(&e)));
+            }
+            describe(&mut report, &files);
+        }
+        Err(e) => report.notes.push(said(&e)),
+    }
+    Some(report)
+}
+
+fn compare(path: &Path, files: &ModelFiles, file: &mut FileReport) -> Result<()> {
+    let (weights, detected) = detect::detect(path)?;
+    let mut whole = Survey {
+        file: weights.source.label(),
+        asked: Vec::new(),
+        missing: Vec::new(),
+        misshapen: Vec::new(),
+        surplus: Vec::new(),
+    };
+    let mut known: HashSet<String> = detected.without_part(&weights).into_iter().collect();
+    for (part, class, components) in PARTS {
+        let Some(found) = detected.any_part(components) else { continue };
+        let view = found.view(&weights.source);
+        let stored: HashMap<&str, &str> = view.stored().map(|(name, stored, _)| (name, stored)).collect();
+        known.extend(stored.values().map(|stored| (*stored).to_string()));
+        let config = files.text(&format!("{part}/config.json"))?;
+        let Some(survey) = fit(&config, Some(class), files.weights(part)?)? else { continue };
+        let label = |name: &String| format!("{part} {name}");
+        whole.asked.extend(survey.asked);
+        whole.missing.extend(survey.missing.iter().map(label));
+        whole.misshapen.extend(survey.misshapen.into_iter().map(|mut shape| {
+            shape.name = stored.get(shape.name.as_str()).map_or_else(|| label(&shape.name), |stored| (*stored).into());
+            shape
+        }));
+        let own = |name: &String| stored.get(name.as_str()).map_or_else(|| label(name), |stored| (*stored).to_string());
+        whole.surplus.extend(survey.surplus.iter().map(own));
+    }
+    // Names that no table has, and that are not the averaged copy of training.
+    let mut unknown = weights.source.names();
+    unknown.retain(|name| !known.contains(name) && !name.starts_with("model_ema."));
+    whole.surplus.extend(unknown);
+    whole.surplus.sort_unstable();
+    add_survey(file, whole);
+    Ok(())
+}

@@ -62,7 +62,7 @@ const HISTORY: &str = "sdgen.conversion";
 const TABLES: [&str; 4] = ["token_embedding.", "position_embedding.", "positional_embedding", "shared."];
 
 impl Numbers {
-    fn kind(&self, name: &str, shape: &[usize], stored: DType) -> Kind {
+    fn kind(self, name: &str, shape: &[usize], stored: DType) -> Kind {
         if !is_float(stored) {
             return Kind::Plain(stored);
         }
@@ -91,7 +91,7 @@ pub fn write(
     source: &Arc<dyn ParamSource>,
     mut words: BTreeMap<String, String>,
     history: &str,
-    numbers: &Numbers,
+    numbers: Numbers,
 ) -> Result<Report> {
     let planned = plan(source.as_ref(), numbers);
     let mut report = Report::default();
@@ -133,7 +133,7 @@ pub fn write(
     Ok(report)
 }
 
-fn plan(source: &dyn ParamSource, numbers: &Numbers) -> Vec<Planned> {
+fn plan(source: &dyn ParamSource, numbers: Numbers) -> Vec<Planned> {
     let planned = |name: String| {
         let (shape, stored) = source.info(&name)?;
         let shape = shape.into_dims();
@@ -155,7 +155,7 @@ fn bytes(source: &dyn ParamSource, planned: &Planned) -> Result<Vec<u8>> {
 }
 
 /// What is done, in words: "sdgen 0.1.0: diffusers f32 to single f16". `layouts` are from and to.
-pub fn history(source: &Arc<dyn ParamSource>, numbers: &Numbers, layouts: Option<[&str; 2]>) -> String {
+pub fn history(source: &Arc<dyn ParamSource>, numbers: Numbers, layouts: Option<[&str; 2]>) -> String {
     let mut from: BTreeMap<String, usize> = BTreeMap::new();
     for name in source.names() {
         let Some((shape, _)) = source.info(&name).filter(|(_, dtype)| is_float(*dtype)) else { continue };

@@ -37,7 +37,7 @@ const NETWORKS: [&str; 4] = ["unet", "vae", "text_encoder", "text_encoder_2"];
 ///
 /// # Errors
 /// [`Error::Model`] when a part is missing or a config is no JSON; otherwise as [`file::write`].
-pub fn write(path: &Path, files: &ModelFiles, numbers: &Numbers, ui: &mut Ui) -> Result<Report> {
+pub fn write(path: &Path, files: &ModelFiles, numbers: Numbers, ui: &mut Ui) -> Result<Report> {
     let index = index(files)?;
     make(path)?;
     let mut report = Report::default();
@@ -74,7 +74,7 @@ fn is_small(part: &str) -> bool {
     part.starts_with("tokenizer") || part == "scheduler" || part == "feature_extractor"
 }
 
-fn write_part(folder: &Path, files: &ModelFiles, part: &str, numbers: &Numbers) -> Result<Report> {
+fn write_part(folder: &Path, files: &ModelFiles, part: &str, numbers: Numbers) -> Result<Report> {
     let is_encoder = part.starts_with("text_encoder");
     let name = if is_encoder { "model.safetensors" } else { "diffusion_pytorch_model.safetensors" };
     let source = files.weights(part)?;

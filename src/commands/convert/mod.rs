@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use self::file::{Numbers, Report};
-use crate::cli::convert::Layout;
+use crate::cli::convert::{FloatType, Layout, QuantizedType};
 use crate::cli::ConvertArgs;
 use crate::commands::inspect::text;
 use crate::hub;
@@ -33,32 +33,33 @@ pub fn convert(args: &ConvertArgs, ui: &mut Ui) -> Result<()> {
     let is_file = Path::new(&name).is_file();
     let own = if is_file { Layout::Single } else { Layout::Diffusers };
     let layout = args.layout.unwrap_or(own);
-    let numbers = Numbers { dtype: args.dtype.map(|t| t.dtype()), quantize: args.quantize.map(|t| t.dtype()) };
-    let format = check_output(args, layout, &numbers)?;
+    let numbers =
+        Numbers { dtype: args.dtype.map(FloatType::dtype), quantize: args.quantize.map(QuantizedType::dtype) };
+    let format = check_output(args, layout, numbers)?;
     let place = Unfinished::beside(&args.output);
     let report = match (is_file, layout, format) {
         (true, Layout::Single, Some(format)) => {
             let input = weights::open_file(Path::new(&name))?;
             install_interrupt(ui.bar_handle());
-            let history = file::history(&input.source, &numbers, None);
-            file::write(place.path(), format, &input.source, input.metadata, &history, &numbers)?
+            let history = file::history(&input.source, numbers, None);
+            file::write(place.path(), format, &input.source, input.metadata, &history, numbers)?
         }
         (_, _, format) => {
             let files = hub::resolve(&name, &args.parts()?)?;
             install_interrupt(ui.bar_handle());
             match format {
-                Some(format) => single::write(place.path(), format, &files, &numbers)?,
-                None => folder::write(place.path(), &files, &numbers, ui)?,
+                Some(format) => single::write(place.path(), format, &files, numbers)?,
+                None => folder::write(place.path(), &files, numbers, ui)?,
             }
         }
     };
     place.finish()?;
-    tell(args, &report, &numbers, start, ui);
+    tell(args, &report, numbers, start, ui);
     Ok(())
 }
 
 /// Refuses what does not go together, and what is in the way. The format of a single file; none for a folder.
-fn check_output(args: &ConvertArgs, layout: Layout, numbers: &Numbers) -> Result<Option<Format>> {
+fn check_output(args: &ConvertArgs, layout: Layout, numbers: Numbers) -> Result<Option<Format>> {
     let path = &args.output;
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
     let shown = path.display();
@@ -110,7 +111,7 @@ fn check_free(args: &ConvertArgs, is_file: bool) -> Result<()> {
     Ok(())
 }
 
-fn tell(args: &ConvertArgs, report: &Report, numbers: &Numbers, start: Instant, ui: &mut Ui) {
+fn tell(args: &ConvertArgs, report: &Report, numbers: Numbers, start: Instant, ui: &mut Ui) {
     if let Some(quantize) = numbers.quantize.filter(|_| report.plain > 0) {
         let rest = text::count(report.plain, "tensor");
         let quantize = weights::Kind::Quantized(quantize);

@@ -27,7 +27,7 @@ const CLIP_G: &str = "conditioner.embedders.1.model.";
 ///
 /// # Errors
 /// [`Error::Model`] when the model's parts have no place in such a file; otherwise as [`file::write`].
-pub fn write(path: &Path, format: Format, files: &ModelFiles, numbers: &Numbers) -> Result<Report> {
+pub fn write(path: &Path, format: Format, files: &ModelFiles, numbers: Numbers) -> Result<Report> {
     let source: Arc<dyn ParamSource> = Arc::new(together(files)?);
     let mut words = match files.weight_path("unet") {
         Some(path) => weights::open_file(&path)?.metadata,

@@ -64,6 +64,7 @@ fn plain(tensor: &Tensor, dtype: DType, kind: Kind) -> Result<Vec<u8>, EncodeErr
         Storage::Cpu(CpuStorage::I16(values)) => bytes!(values),
         Storage::Cpu(CpuStorage::U32(values)) => bytes!(values),
         Storage::Cpu(CpuStorage::U8(values)) => values[start..end].to_vec(),
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "the crate of the type is not ours to name")]
         Storage::Cpu(CpuStorage::F8E4M3(values)) => values[start..end].iter().map(|value| value.to_bits()).collect(),
         _ => return Err(candle_core::Error::Msg(format!("{dtype:?} numbers cannot be written")).into()),
     })

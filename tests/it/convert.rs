@@ -105,7 +105,7 @@ fn quantised_models_are_read_again() {
     // Rows of 32 numbers are rare in so small a model; the built-in one has some.
     let line = ["convert", "emoji", "-o", "a.gguf", "--layout", "single", "--quantize", "q8_0", "--json"];
     let outcome = sandbox.run(line).succeeds();
-    let event: Value = outcome.text().lines().map(|line| serde_json::from_str(line).unwrap()).last().unwrap();
+    let event: Value = outcome.text().lines().map(|line| serde_json::from_str(line).unwrap()).next_back().unwrap();
     assert_eq!((&event["event"], &event["path"]), (&"converted".into(), &"a.gguf".into()));
     assert!(event["types"]["q8_0"].as_u64().unwrap() > 50, "{event}");
     assert_eq!(event["bytes"], fs::metadata(sandbox.path("a.gguf")).unwrap().len());

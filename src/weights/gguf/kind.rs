@@ -84,6 +84,13 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(KINDS.iter().find(|(_, kind, _)| kind == self).map_or("", |(.., name)| name))
+        match KINDS.iter().find(|(_, kind, _)| kind == self) {
+            Some((.., name)) => f.write_str(name),
+            // Numbers that GGUF files do not have.
+            None => match self {
+                Kind::Plain(dtype) => f.write_str(dtype.as_str()),
+                Kind::Quantized(dtype) => write!(f, "{dtype:?}"),
+            },
+        }
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn lay_out(mut tensors: Vec<Planned>, metadata: &BTreeMap<String, Str
         let number = tensor.kind.number().ok_or_else(|| {
             let message =
                 format!("tensor `{}` is stored as {}, which GGUF files do not have", tensor.name, tensor.kind);
-            Error::model(message, "give `--dtype f16`")
+            Error::model(message, "write a .safetensors file")
         })?;
         header.extend(number.to_le_bytes());
         header.extend(start.to_le_bytes());

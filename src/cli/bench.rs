@@ -32,7 +32,7 @@ const PROMPT: &str = "a photo of a red apple on a wooden table, soft light";
     args_override_self = true,
     disable_help_flag = true,
     after_help = EXAMPLES,
-    mut_arg("json", |arg| arg.help("Print the result as one JSON object on standard output [default: off]")),
+    mut_arg("json", |arg| arg.help("Print the result as one JSON object, on one line, on standard output [default: off]")),
     mut_arg("threads", |arg| arg.long_help(None::<&str>))
 )]
 pub struct BenchArgs {

@@ -7,6 +7,8 @@ const QUICK: &[&str] = &["bench", "--device", "cpu", "--dtype", "f32", "--steps"
 
 fn report(more: &[&str]) -> Value {
     let outcome = Sandbox::new().run(QUICK.iter().chain(&["--json"]).chain(more)).succeeds();
+    // Scripts that read line by line take the line that begins as an object.
+    assert_eq!(outcome.text().lines().count(), 1, "{}", outcome.text());
     serde_json::from_str(outcome.text()).expect("one object, and nothing besides")
 }
 

@@ -22,6 +22,7 @@ pub mod nn;
 pub mod pipeline;
 pub mod request;
 pub mod sampling;
+mod suggest;
 pub mod text;
 pub mod ui;
 pub mod weights;

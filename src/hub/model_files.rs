@@ -246,6 +246,11 @@ impl ModelFiles {
     pub fn config<T>(&self, component: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
         let path = format!("{component}/config.json");
         parse(&self.text(&path)?).map_err(|e| match e {
+            // Nobody wrote that config: the family's sizes do not fit, and the tensors do not tell others.
+            Error::Model { message, .. } if self.is_bare() => Error::model(
+                format!("the sizes of `{}` cannot be told from its tensors: {message}", self.name()),
+                "give the model's config files with `--config DIR`",
+            ),
             Error::Model { message, hint } => {
                 Error::Model { message: format!("`{}`: {message}", self.label(&path)), hint }
             }

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::suggest;
+
 /// A model that has a short name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,9 +124,6 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     toml::from_str(include_str!("../../assets/registry.toml")).unwrap_or(Registry { model: Vec::new() })
 });
 
-/// How near another name has to be to be suggested.
-const NEAR: f64 = 0.8;
-
 /// All models that have a short name.
 #[must_use]
 pub fn all() -> &'static [Entry] {
@@ -146,13 +145,7 @@ pub fn by_repo(repo: &str) -> Option<&'static Entry> {
 /// The short name that looks most like this one.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    let names = all().iter().flat_map(Entry::names);
-    names
-        .map(|alias| (alias, strsim::jaro_winkler(&name, &alias.to_lowercase())))
-        .filter(|(_, likeness)| *likeness >= NEAR)
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(alias, _)| alias)
+    suggest::nearest(name, all().iter().flat_map(Entry::names))
 }
 
 impl Entry {

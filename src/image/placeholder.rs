@@ -3,7 +3,7 @@
 use super::naming::{safe_value, slug};
 use super::template::Stamp;
 use crate::request::Request;
-use crate::{Error, Result};
+use crate::{suggest, Error, Result};
 
 /// The most digits a number is padded to.
 const MOST_DIGITS: usize = 20;
@@ -103,11 +103,9 @@ pub(super) fn placeholder(inside: &str) -> Result<Part> {
 }
 
 fn unknown_placeholder(name: &str) -> Error {
-    let near = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
-    let nearest = FIELDS.iter().map(|(known, _)| (near(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = match nearest {
-        Some((distance, known)) if distance > 0.8 => format!("did you mean `{{{known}}}`?"),
-        _ => {
+    let hint = match suggest::nearest(name, FIELDS.iter().map(|(known, _)| known)) {
+        Some(known) => format!("did you mean `{{{known}}}`?"),
+        None => {
             let known: Vec<String> = FIELDS.iter().map(|(known, _)| format!("{{{known}}}")).collect();
             format!("one of: {}; `{{{{` stands for a brace", known.join(" "))
         }

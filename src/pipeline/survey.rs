@@ -1,33 +1,54 @@
-//! How a model's weights fit its configs, without reading them.
+//! Which tensors a network wants and has: its constructor is asked, which reads nothing for that and takes next to no memory.
 
-use crate::hub::ModelFiles;
-use crate::models::clip::ClipTextModel;
-use crate::models::unet::UNet2DConditionModel;
-use crate::models::vae::AutoencoderKl;
-use crate::nn::{Params, Survey};
-use crate::pipeline::Family;
-use crate::Result;
+use std::sync::Arc;
 
-/// The tensors that each component wants and has, by diffusers' names of the components: `text_encoder`, `unet`, `vae`, ... The networks
-/// are built without their numbers, so this takes no time and no memory to speak of.
+use serde_json::Value;
+
+use crate::models::clip::{ClipTextConfig, ClipTextModel};
+use crate::models::unet::{UNet2DConditionModel, UNetConfig};
+use crate::models::vae::{AutoencoderKl, VaeConfig};
+use crate::nn::{ParamSource, Params, Survey};
+use crate::{Error, Result};
+
+/// How the tensors of `source` fit the network that a `config.json` describes; `class` is its class where the config does not say.
+/// `None` when this version does not have such a network.
 ///
 /// # Errors
-/// [`crate::Error::Weights`] or [`crate::Error::Model`] when a component has no weights that can be opened, or a config contradicts
-/// itself. Tensors that are missing or misshapen are no error here.
-pub fn survey(files: &ModelFiles, family: &Family) -> Result<Vec<(&'static str, Survey)>> {
-    let mut surveys = Vec::new();
-    for (component, config) in ["text_encoder", "text_encoder_2"].into_iter().zip(&family.text_encoders) {
-        let params = Params::for_survey(files.weights(component)?);
-        ClipTextModel::new(config, &params)?;
-        surveys.push((component, params.surveyed()));
+/// [`Error::Model`] when the config is damaged or asks for what the network does not compute; otherwise when the tensor
+/// library fails.
+pub fn survey(config: &str, class: Option<&str>, source: Arc<dyn ParamSource>) -> Result<Option<Survey>> {
+    let params = Params::for_survey(source);
+    let own = own_class(config)?;
+    let built = match own.as_deref().or(class) {
+        Some("UNet2DConditionModel") => UNet2DConditionModel::new(&UNetConfig::from_json(config)?, &params).map(drop),
+        Some("AutoencoderKL") => {
+            AutoencoderKl::new(&VaeConfig::from_json(config)?, &params).map(drop).map_err(Into::into)
+        }
+        Some(class @ ("CLIPTextModel" | "CLIPTextModelWithProjection")) => {
+            let config = ClipTextConfig::from_json(config)?;
+            let projection = "text_projection.weight";
+            // The network takes a projection where there is one; this class always has one.
+            if class.ends_with("WithProjection") && !params.contains(projection) {
+                params.get((config.projection_dim, config.hidden_size), projection)?;
+            }
+            ClipTextModel::new(&config, &params).map(drop)
+        }
+        _ => return Ok(None),
+    };
+    let survey = params.surveyed();
+    // What is missing goes before a failure of the building: it is the cause.
+    if survey.fits() {
+        built?;
     }
-    let params = Params::for_survey(files.weights("unet")?);
-    UNet2DConditionModel::new(&family.unet, &params)?;
-    surveys.push(("unet", params.surveyed()));
-    let params = Params::for_survey(files.weights("vae")?);
-    AutoencoderKl::new(&family.vae, &params)?;
-    surveys.push(("vae", params.surveyed()));
-    Ok(surveys)
+    Ok(Some(survey))
+}
+
+/// The network's class as its config tells it: diffusers' `_class_name`, or the first of transformers' `architectures`.
+fn own_class(config: &str) -> Result<Option<String>> {
+    let config: Value = serde_json::from_str(config)
+        .map_err(|e| Error::model(format!("its config.json is damaged: {e}"), "fetch the model's folder again"))?;
+    let class = config.get("_class_name").or_else(|| config.get("architectures")?.get(0));
+    Ok(class.and_then(Value::as_str).map(Into::into))
 }
 
 #[cfg(test)]
@@ -36,9 +57,21 @@ mod tests {
     use crate::request::Parts;
     use crate::weights::testing::{checkpoint, file, fixtures};
 
+    const PARTS: [(&str, &str); 4] = [
+        ("text_encoder", "CLIPTextModel"),
+        ("text_encoder_2", "CLIPTextModelWithProjection"),
+        ("unet", "UNet2DConditionModel"),
+        ("vae", "AutoencoderKL"),
+    ];
+
+    /// The parts that the model has.
     fn of(model: &str, parts: &Parts) -> Vec<(&'static str, Survey)> {
         let files = crate::hub::resolve(model, parts).unwrap();
-        survey(&files, &Family::detect(&files).unwrap()).unwrap()
+        let survey = |(part, class): (&'static str, &str)| {
+            let config = files.text(&format!("{part}/config.json")).ok()?;
+            Some((part, survey(&config, Some(class), files.weights(part).unwrap()).unwrap().unwrap()))
+        };
+        PARTS.into_iter().filter_map(survey).collect()
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::suggest;
+
 /// An unknown name, with the nearest known one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind} `{name}`")]
@@ -32,11 +34,7 @@ impl UnknownName {
     /// The known name that is most like the given one, when it is near enough for a typing error.
     #[must_use]
     pub fn nearest(&self) -> Option<&'static str> {
-        const NEAR: f64 = 0.8;
-        let given = self.name.to_lowercase();
-        let likeness = |known: &&'static str| strsim::jaro_winkler(&given, known);
-        let best = self.known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-        (likeness(&best) > NEAR).then_some(best)
+        suggest::nearest(&self.name, self.known.iter().copied())
     }
 }
 

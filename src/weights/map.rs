@@ -1,4 +1,4 @@
-//! Files mapped into memory: the one place with `unsafe`.
+//! Files mapped into memory: the one place with `unsafe` besides the kernels.
 
 use std::fs::File;
 use std::ops::{Deref, Range};

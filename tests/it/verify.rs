@@ -7,6 +7,7 @@ use sdgen::error::exit_code;
 use sdgen::image::{encode, read_texts};
 use serde_json::Value;
 
+use crate::single_file::{checkpoint, file};
 use crate::support::{pixels, Outcome, Sandbox};
 
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
@@ -158,6 +159,16 @@ fn parts_that_are_gone_and_configs_that_are_damaged_are_said() {
     fails(|model| fs::remove_dir_all(model.join("scheduler")).unwrap(), &["FAILED model", "scheduler"]);
     fails(|model| fs::write(model.join("model_index.json"), "[]").unwrap(), &["FAILED model", "model_index.json"]);
     fails(|model| fs::write(model.join("vae/diffusion_pytorch_model.safetensors"), "<html>").unwrap(), &["web page"]);
+}
+
+/// Sizes that no published model has are not in the tensors: that is no fault of the file.
+#[test]
+fn a_checkpoint_of_unusual_sizes_is_not_failed_for_them() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("tiny.safetensors"), file(&checkpoint("sd15"), &[])).unwrap();
+    let outcome = sandbox.run(["verify", "tiny.safetensors"]).succeeds();
+    assert!(outcome.text().contains("cannot be told from its tensors"), "{}", outcome.text());
+    assert!(outcome.text().contains("--config DIR"), "{}", outcome.text());
 }
 
 #[test]

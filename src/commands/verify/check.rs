@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::fit::fit;
 use super::report::{FileReport, Misshapen, Shard};
 use super::scan::{scan, NotFinite};
 use crate::commands::inspect::{container, identify, is_shard, text, types};
 use crate::files::read_small;
 use crate::image::sha256_file;
 use crate::nn::Survey;
+use crate::pipeline;
 use crate::weights::{self, WeightFile};
 use crate::Error;
 
@@ -70,7 +70,7 @@ fn tensors(report: &mut FileReport, opened: &WeightFile, path: &Path, network: O
         report.notes.push("its tensors are those of no model that is known".into());
     }
     if let Some(network) = network.filter(|_| !is_shard(&path.to_string_lossy())) {
-        match fit(network.config, network.class, opened.source.clone()) {
+        match pipeline::survey(network.config, network.class, opened.source.clone()) {
             Ok(Some(survey)) => add_survey(report, survey),
             Ok(None) => report.notes.push("this version has no such network: its tensors are not compared".into()),
             Err(e) => report.problems.push(said(&e)),

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::check::{add_survey, said};
-use super::fit::fit;
 use super::report::{FileReport, ModelReport};
 use super::target::describe;
 use crate::commands::inspect::{Family, Part};
 use crate::hub::{self, ModelFiles};
 use crate::nn::Survey;
+use crate::pipeline;
 use crate::request::Parts;
 use crate::weights::detect::{self, Component};
 use crate::Result;
@@ -63,8 +63,9 @@ fn compare(path: &Path, files: &ModelFiles, file: &mut FileReport) -> Result<()>
         let view = found.view(&weights.source);
         let stored: HashMap<&str, &str> = view.stored().map(|(name, stored, _)| (name, stored)).collect();
         known.extend(stored.values().map(|stored| (*stored).to_string()));
-        let config = files.text(&format!("{part}/config.json"))?;
-        let Some(survey) = fit(&config, Some(class), files.weights(part)?)? else { continue };
+        let source = files.weights(part)?;
+        let survey = files.config(part, |config| pipeline::survey(config, Some(class), source))?;
+        let Some(survey) = survey else { continue };
         let label = |name: &String| format!("{part} {name}");
         whole.asked.extend(survey.asked);
         whole.missing.extend(survey.missing.iter().map(label));

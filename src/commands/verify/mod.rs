@@ -6,7 +6,6 @@
 
 mod check;
 mod checkpoint;
-mod fit;
 mod junit;
 mod report;
 mod reproduce;

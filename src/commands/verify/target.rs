@@ -111,6 +111,8 @@ pub fn describe(report: &mut ModelReport, files: &ModelFiles) {
     match pipeline::Family::detect(files) {
         Ok(family) if family.is_turbo() => report.variant = Some("turbo".into()),
         Ok(_) => {}
+        // What cannot be told from the tensors is no fault of the file.
+        Err(e) if files.is_bare() => report.notes.push(said(&e)),
         // A model of another family or for another task is sound all the same.
         Err(e) if !is_for_text_to_image(report) => {
             report.notes.push(format!("this version does not paint with it: {e}"));

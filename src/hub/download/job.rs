@@ -19,7 +19,7 @@ use super::{DownloadError, Event, Report};
 use crate::hub::cache::{Cache, RepoCache};
 use crate::hub::registry::KnownFile;
 use crate::hub::RepoId;
-use crate::{Error, Result};
+use crate::{suggest, Error, Result};
 
 /// Files fetched at once.
 const CONNECTIONS: usize = 4;
@@ -252,9 +252,11 @@ fn choose(
 }
 
 fn no_such_file(client: &Client, id: &RepoId, path: &str, all: &[&str]) -> Error {
-    let near =
-        all.iter().copied().max_by(|a, b| strsim::jaro_winkler(path, a).total_cmp(&strsim::jaro_winkler(path, b)));
-    let hint = near.map_or("the repository is empty".into(), |near| format!("did you mean `{}/{near}`?", id.name));
+    let hint = match (suggest::nearest(path, all.iter().copied()), all) {
+        (Some(near), _) => format!("did you mean `{}/{near}`?", id.name),
+        (None, []) => "the repository is empty".into(),
+        (None, all) => format!("the repository has {} files, `{}` among them", all.len(), all[0]),
+    };
     let host = super::address::host(&client.settings.endpoint);
     DownloadError::Missing { host, what: format!("file `{path}` in `{}` at `{}`", id.name, id.revision), hint }.into()
 }

@@ -6,6 +6,13 @@ use ::image::codecs::png::PngDecoder;
 use ::image::codecs::webp::WebPDecoder;
 use ::image::ImageFormat;
 
+/// Width and height of a PNG as its first chunk tells them, which the decoder does only when the pixels have begun.
+pub(super) fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let header = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n")?.get(4..)?.strip_prefix(b"IHDR")?;
+    let (width, rest) = header.split_first_chunk()?;
+    Some((u32::from_be_bytes(*width), u32::from_be_bytes(*rest.first_chunk()?)))
+}
+
 /// Whether a file goes on after its first picture: an animation, or pages.
 pub(super) fn has_more_pictures(bytes: &[u8], format: ImageFormat) -> bool {
     let reader = Cursor::new(bytes);

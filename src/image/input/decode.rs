@@ -5,7 +5,7 @@ use std::io::{Cursor, ErrorKind};
 use ::image::metadata::Orientation;
 use ::image::{guess_format, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::container::{has_more_pictures, is_srgb, jpeg_has_end};
+use super::container::{has_more_pictures, is_srgb, jpeg_has_end, png_size};
 use super::source::Source;
 use crate::{Error, Result};
 
@@ -25,13 +25,20 @@ pub(super) struct Decoded {
 
 pub(super) fn decode(bytes: &[u8], source: &Source) -> Result<Decoded> {
     let format = format_of(bytes, source)?;
+    // The size goes first: of a picture that is too large nobody gets the rest.
+    if let Some((width, height)) = png_size(bytes) {
+        check_size(source, width, height)?;
+    }
+    let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder();
+    if let Ok(decoder) = &decoder {
+        let (width, height) = decoder.dimensions();
+        check_size(source, width, height)?;
+    }
     if format == ImageFormat::Jpeg && !jpeg_has_end(bytes) {
         return Err(damaged(source, format, TOO_SHORT));
     }
     let failed = |e: ImageError| unreadable(source, format, &e);
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(failed)?;
-    let (width, height) = decoder.dimensions();
-    check_size(source, width, height)?;
+    let mut decoder = decoder.map_err(failed)?;
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(decoder.total_bytes().saturating_add(DECODER_MEMORY));
     decoder.set_limits(limits).map_err(failed)?;

@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::files::read_small;
+use crate::suggest;
 
-/// How alike a name must be to be proposed.
-const ALIKE: f64 = 0.7;
 /// Folders within folders that are searched for names.
 const MAX_DEPTH: usize = 8;
 
@@ -73,13 +72,7 @@ impl WildcardFolder {
     fn missing(&self, name: &str) -> Error {
         let mut names = Vec::new();
         collect_names(&self.path, "", 0, &mut names);
-        let alike = |other: &String| strsim::jaro_winkler(name, other);
-        let best = names
-            .iter()
-            .filter(|other| *other != name)
-            .max_by(|a, b| alike(a).total_cmp(&alike(b)))
-            .filter(|best| alike(best) >= ALIKE);
-        let hint = match best {
+        let hint = match suggest::nearest(name, names.iter().filter(|other| *other != name)) {
             Some(best) => format!("did you mean `__{best}__`?"),
             None => format!("write its entries into `{name}.txt` in the wildcard folder, or escape the underscores"),
         };

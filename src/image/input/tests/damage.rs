@@ -88,11 +88,16 @@ fn absurd_sizes_are_refused_before_decoding() {
     assert!(refusal(&png_of(40_000, 16)).contains("40000x16 pixels, more than is read"));
     assert!(refusal(&png_of(1, 1)).contains("1x1 pixels, which is too little to start from"));
     assert!(refusal(&png_of(7, 500)).contains("7x500"));
+    // Also when nothing follows the header.
+    assert!(refusal(&png_of(60_000, 60_000)[..33]).contains("60000x60000"));
     // The size is believed, and the pixels are missing.
     assert!(refusal(&png_of(32, 33)).contains("damaged PNG"));
     let mut jpeg = bytes("kinds/subsampled.jpg");
     let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);
+    assert!(refusal(&jpeg).contains("60000x60000"));
+    // Also when its last bytes are missing.
+    jpeg.truncate(jpeg.len() - 20);
     assert!(refusal(&jpeg).contains("60000x60000"));
     let mut bmp = bytes("convert/gray.bmp");
     bmp[18..22].copy_from_slice(&60_000u32.to_le_bytes());

@@ -16,7 +16,6 @@ pub mod error;
 mod files;
 pub mod hub;
 pub mod image;
-pub mod kernels;
 pub mod models;
 pub mod nn;
 pub mod pipeline;
@@ -29,3 +28,5 @@ pub mod weights;
 
 pub use error::{Error, Result};
 pub use request::Request;
+/// The arithmetic: a package of its own in `src/kernels/`.
+pub use sdgen_kernels as kernels;

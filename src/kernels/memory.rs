@@ -29,7 +29,7 @@ const RANGES: usize = 1024;
 static BLOCKS: Blocks =
     Blocks(Mutex::new(Ranges { starts: [None; RANGES], sizes: [0; RANGES], count: 0, free: BTreeMap::new() }));
 
-/// Values of no meaning, to be overwritten: unlike zeros they cost no time. In tests they are no numbers, so that a kernel which
+/// Values of no meaning, to be overwritten: unlike zeros they cost no time. In tests and builds for debugging they are no numbers, so that a kernel which
 /// reads what it has not written gives itself away.
 #[must_use]
 #[expect(clippy::cast_ptr_alignment, reason = "the block is aligned to a page")]
@@ -37,11 +37,13 @@ static BLOCKS: Blocks =
 pub fn unfilled(len: usize) -> Vec<f32> {
     let layout = Layout::array::<f32>(len).ok().filter(Blocks::is_large);
     let block = layout.and_then(|layout| BLOCKS.ranges().take(layout.size()));
-    let Some((block, _)) = block else { return vec![if cfg!(test) { f32::NAN } else { 0.0 }; len] };
+    let Some((block, _)) = block else {
+        return vec![if cfg!(any(test, debug_assertions)) { f32::NAN } else { 0.0 }; len];
+    };
     // SAFETY: the block is large enough, aligned to a page, nobody else's, and of the allocator that vectors free to. Its bytes
     // are those of a map that began as zeros and was written to since: they are initialised, and any bits are an f32.
     let mut values = unsafe { Vec::from_raw_parts(block.as_ptr().cast::<f32>(), len, len) };
-    if cfg!(test) {
+    if cfg!(any(test, debug_assertions)) {
         values.fill(f32::NAN);
     }
     values

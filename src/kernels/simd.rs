@@ -321,8 +321,8 @@ mod neon {
 macro_rules! per_vector {
     ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*
-        $vis unsafe fn $name(isa: $crate::kernels::Isa, $($arg: $ty),*) {
-            use $crate::kernels::isa::InstructionSet;
+        $vis unsafe fn $name(isa: $crate::Isa, $($arg: $ty),*) {
+            use $crate::isa::InstructionSet;
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             unsafe fn avx512($($arg: $ty),*) {

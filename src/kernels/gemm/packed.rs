@@ -140,12 +140,7 @@ impl Packed {
     }
 
     /// Some panels of a block; `scratch` holds them if they have to be widened.
-    pub(in crate::kernels) fn block<'a>(
-        &'a self,
-        block: usize,
-        panels: &Range<usize>,
-        scratch: &'a mut Vec<u32>,
-    ) -> &'a [u32] {
+    pub(crate) fn block<'a>(&'a self, block: usize, panels: &Range<usize>, scratch: &'a mut Vec<u32>) -> &'a [u32] {
         let place = self.panels.place(block, panels);
         if self.kept == Kept::Units {
             return &self.units[place];

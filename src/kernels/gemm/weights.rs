@@ -158,12 +158,7 @@ impl Packed {
     }
 
     /// As [`Packed::weights`] for rows whose blocks are all taps of `group` channels: a row of a block is [taps, group].
-    pub(in crate::kernels) fn groups(
-        kernel: Kernel,
-        values: Values,
-        [lines, channels, taps]: [usize; 3],
-        group: usize,
-    ) -> Self {
+    pub(crate) fn groups(kernel: Kernel, values: Values, [lines, channels, taps]: [usize; 3], group: usize) -> Self {
         assert!(values.len() == lines * channels * taps && !kernel.pairs());
         let panels = Panels::new(&kernel, Side::Rows, lines, taps * channels).in_blocks_of(group * taps);
         Self::pack(&Lines { kernel, values, channels, taps, group }, panels)

@@ -10,7 +10,7 @@ use sdgen::kernels::attention::{attention, Shape};
 use sdgen::kernels::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
 use sdgen::kernels::elementwise::{geglu, Function};
 use sdgen::kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Rounding, Side, Target, Values};
-use sdgen::kernels::norm::{normalise, Norm};
+use sdgen::kernels::norm::{normalise, rms_normalise, Norm};
 use sdgen::kernels::Isa;
 
 const ROUNDINGS: [Rounding; 2] = [Rounding::None, Rounding::Bf16];
@@ -99,6 +99,14 @@ fn group_norm_silu(bencher: Bencher) {
     let norm = Norm { groups: 32, span: 4096, eps: 1e-5, scale: &scale, shift: &scale, function };
     let mut out = vec![0.0; x.len()];
     bencher.counter(ItemsCount::new(x.len())).bench_local(|| normalise(isa, &norm, black_box(&x), &mut out));
+}
+
+/// An item is a value: the queries of a FLUX block, and tokens of T5-XXL.
+#[divan::bench(args = [128, 4096])]
+fn rms_norm(bencher: Bencher, width: usize) {
+    let (x, scale, isa) = (values(3072 * 1024), values(width), Isa::current().unwrap());
+    let mut out = vec![0.0; x.len()];
+    bencher.counter(ItemsCount::new(x.len())).bench_local(|| rms_normalise(isa, 1e-6, &scale, black_box(&x), &mut out));
 }
 
 /// An item is a value of the result.

@@ -85,13 +85,33 @@ pub fn normalise_as(isa: Isa, norm: &Norm, moments: &[Moments], x: &[f32], out: 
     by_row(norm, x, out, |row, first, x, out| scale_row(isa, norm, first, moments[row], x, out));
 }
 
+/// Divides each row of `x` by the root of its mean square (Zhang and Sennrich 2019), with `eps` added to the mean, and multiplies it
+/// with `scale`, a value for each of the row's: to `out`.
+///
+/// # Panics
+/// When the slices do not consist of whole rows.
+pub fn rms_normalise(isa: Isa, eps: f64, scale: &[f32], x: &[f32], out: &mut [f32]) {
+    let width = scale.len();
+    assert!(x.len() == out.len() && width > 0 && x.len().is_multiple_of(width));
+    let some = at_once(width) * width;
+    out.par_chunks_mut(some).zip(x.par_chunks(some)).for_each(|(out, x)| {
+        let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(width));
+        rows.for_each(|(out, x)| rms_row(isa, eps, scale, x, out));
+    });
+}
+
+/// Rows of `width` values that a task takes.
+fn at_once(width: usize) -> usize {
+    (8192 / width).max(1)
+}
+
 /// Calls `f` with each row's number, its first channel, its values and its place in `out`.
 fn by_row(norm: &Norm, x: &[f32], out: &mut [f32], f: impl Fn(usize, usize, &[f32], &mut [f32]) + Sync) {
     let channels = norm.scale.len() / norm.groups;
     let row = channels * norm.span;
     assert!(norm.shift.len() == norm.scale.len() && norm.scale.len() == channels * norm.groups);
     assert!(x.len() == out.len() && row > 0 && x.len().is_multiple_of(row));
-    let at_once = (8192 / row).max(1);
+    let at_once = at_once(row);
     out.par_chunks_mut(at_once * row).zip(x.par_chunks(at_once * row)).enumerate().for_each(|(task, (out, x))| {
         for (i, (out, x)) in out.chunks_exact_mut(row).zip(x.chunks_exact(row)).enumerate() {
             let number = task * at_once + i;
@@ -125,6 +145,13 @@ per_isa! {
         if let Some(function) = norm.function {
             function.apply(out);
         }
+    }
+}
+
+per_isa! {
+    fn rms_row(eps: f64, scale: &[f32], x: &[f32], out: &mut [f32]) {
+        let inverse = (sum(x, |v| v * v) / x.len() as f64 + eps).sqrt().recip() as f32;
+        out.iter_mut().zip(x.iter().zip(scale)).for_each(|(y, (x, scale))| *y = x * inverse * scale);
     }
 }
 
@@ -182,6 +209,25 @@ mod tests {
                     let worst = out.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
                     assert!(worst < 2e-5, "{isa} {groups} {channels} {span} {batch}: {worst}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_root_of_the_mean_square_becomes_one() {
+        for (rows, width) in [(1, 1), (3, 7), (5, 16), (300, 33), (2, 4097), (1, 9000), (70, 128)] {
+            let (scale, x) = (wave(width, 1.1), wave(rows * width, 0.9));
+            let expected = x.chunks(width).flat_map(|row| {
+                let mean = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / width as f64;
+                let scaled = |(v, scale): (&f32, &f32)| f64::from(*v) / (mean + 0.25).sqrt() * f64::from(*scale);
+                row.iter().zip(&scale).map(scaled).collect::<Vec<_>>()
+            });
+            let expected: Vec<f64> = expected.collect();
+            for isa in Isa::all() {
+                let mut out = vec![f32::NAN; x.len()];
+                rms_normalise(isa, 0.25, &scale, &x, &mut out);
+                let worst = out.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+                assert!(worst < 1e-6, "{isa} {rows} {width}: {worst}");
             }
         }
     }

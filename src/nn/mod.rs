@@ -14,6 +14,7 @@ mod params;
 mod precision;
 pub mod profile;
 mod resample;
+mod rms_norm;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -28,4 +29,5 @@ pub use norm::{GroupMoments, GroupNorm, LayerNorm};
 pub use params::{ParamSource, Params, Survey};
 pub use precision::Precision;
 pub use resample::{Downsample2d, Upsample2d};
+pub use rms_norm::RmsNorm;
 pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};

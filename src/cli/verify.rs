@@ -13,15 +13,17 @@ use crate::{Error, Result};
 const EXAMPLES: &str = "\
 Examples:
   sdgen verify
-  sdgen verify ./stable-diffusion-v1-5 --smoke
+  sdgen verify sd15 ./stable-diffusion-v1-5
   sdgen verify models/*.safetensors --json
+  sdgen verify --all --junit report.xml
   sdgen verify cat.png --reproduce
-  sdgen verify ./my-merge --junit report.xml";
+  sdgen verify ./my-merge --smoke";
 
 /// Say what a model is, whether it is whole, and whether it runs.
 ///
 /// Without a name the built-in model is checked and paints a small picture: a test of this program for build servers. Files of
-/// models are opened, hashed, compared with what their network wants, and every value in them is looked at. Nothing is changed.
+/// models are opened, hashed, compared with what their network wants and with what was published, and every value in them is looked
+/// at. Nothing is changed.
 /// The exit code is 5 when anything fails.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true, disable_help_flag = true, after_help = EXAMPLES)]
@@ -31,6 +33,13 @@ pub struct VerifyArgs {
     /// A model is a folder in diffusers' layout, or a file; a part of one is a folder with `config.json`.
     #[arg(value_name = "MODEL|PICTURE")]
     names: Vec<PathBuf>,
+
+    /// Check everything in the cache of downloaded models [default: off].
+    ///
+    /// It is the cache of Python's `huggingface_hub`: what that fetched is checked too. With --smoke, the models that this
+    /// version runs paint.
+    #[arg(long, conflicts_with_all = ["names", "reproduce"])]
+    pub all: bool,
 
     /// Also paint a small picture with each model [default: off].
     ///

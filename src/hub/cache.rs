@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::Builder;
 
-use super::repo::is_inside;
+use super::repo::{is_inside, MAIN};
 use crate::{Error, Result};
 
 /// A folder of repositories.
@@ -43,6 +43,15 @@ impl Cache {
         let folder = format!("models--{}", name.replace('/', "--"));
         RepoCache { locks: self.root.join(".locks").join(&folder), folder: self.root.join(folder) }
     }
+
+    /// The names of all repositories of models here, sorted.
+    #[must_use]
+    pub fn repos(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| repo_of_folder(&entry.path())).collect();
+        names.sort();
+        names
+    }
 }
 
 impl RepoCache {
@@ -65,6 +74,26 @@ impl RepoCache {
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         names
+    }
+
+    /// The commits that are here, each under the revision that leads to it, or under its own name; sorted.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<(String, PathBuf)> {
+        let mut revisions = self.revisions();
+        revisions.sort_by_key(|revision| revision != MAIN);
+        let entries = fs::read_dir(self.folder.join("snapshots")).into_iter().flatten().flatten();
+        let folders = entries.map(|entry| entry.path()).filter(|folder| folder.is_dir());
+        let named = folders.filter_map(|folder| {
+            let leads_here = |revision: &&String| self.snapshot(revision).as_ref() == Some(&folder);
+            let name = match revisions.iter().find(leads_here) {
+                Some(revision) => revision.clone(),
+                None => folder.file_name()?.to_str()?.to_string(),
+            };
+            Some((name, folder))
+        });
+        let mut named: Vec<_> = named.collect();
+        named.sort();
+        named
     }
 
     /// Where the files of a commit are.
@@ -149,9 +178,15 @@ fn link_or_copy(target: &str, blob: &Path, place: &Path) -> io::Result<()> {
 /// The repository's own name (without its owner's) for the folder of a snapshot, whose name is a commit.
 #[must_use]
 pub fn name_of_snapshot(folder: &Path) -> Option<String> {
-    let parent = folder.parent()?;
-    let repo = parent.parent()?.file_name()?.to_str()?.strip_prefix("models--")?;
-    (parent.file_name()? == "snapshots").then(|| repo.rsplit("--").next().unwrap_or(repo).to_string())
+    let parent = folder.parent().filter(|parent| parent.ends_with("snapshots"))?;
+    let repo = repo_of_folder(parent.parent()?)?;
+    Some(repo.rsplit('/').next().unwrap_or(&repo).to_string())
+}
+
+/// The repository whose folder in the cache this is, `org/name`; the oldest of the hub have no owner.
+#[must_use]
+pub fn repo_of_folder(folder: &Path) -> Option<String> {
+    Some(folder.file_name()?.to_str()?.strip_prefix("models--")?.replacen("--", "/", 1))
 }
 
 #[cfg(test)]
@@ -186,6 +221,12 @@ mod tests {
         }
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing temporary stays");
         assert_eq!(repo.revisions(), ["main", "refs"]);
+        fs::create_dir(repo.snapshot_folder("0ther")).unwrap();
+        assert_eq!(
+            repo.snapshots(),
+            [("0ther".into(), repo.snapshot_folder("0ther")), ("main".into(), folder.clone())]
+        );
+        assert_eq!(Cache::new(root.path()).repos(), ["org/name"]);
         assert_eq!(name_of_snapshot(&folder).as_deref(), Some("name"));
         assert_eq!(name_of_snapshot(root.path()), None);
     }

@@ -142,6 +142,39 @@ pub fn by_repo(repo: &str) -> Option<&'static Entry> {
     all().iter().find(|entry| entry.files.is_empty() && entry.repos().any(|name| name.eq_ignore_ascii_case(repo)))
 }
 
+/// What is known of a file of a repository.
+#[must_use]
+pub fn file_of_repo(repo: &str, path: &str) -> Option<(&'static Entry, &'static KnownFile)> {
+    let lies_there = |(entry, file): &(&'static Entry, &'static KnownFile)| {
+        let here = match &file.repo {
+            Some(own) => own.eq_ignore_ascii_case(repo),
+            None => entry.repos().any(|name| name.eq_ignore_ascii_case(repo)),
+        };
+        here && file.path == path
+    };
+    files().find(lies_there)
+}
+
+/// The file that has this content.
+#[must_use]
+pub fn file_by_hash(sha256: &str) -> Option<(&'static Entry, &'static KnownFile)> {
+    files().find(|(_, file)| file.sha256.as_deref() == Some(sha256))
+}
+
+/// The one content that is known under the name of a file that was published by itself; `None` for names that several contents have.
+#[must_use]
+pub fn file_by_name(name: &str) -> Option<(&'static Entry, &'static KnownFile)> {
+    let is_called = |file: &KnownFile| file.path.rsplit('/').next() == Some(name);
+    let mut found = all().iter().flat_map(|entry| entry.files.iter().map(move |file| (entry, file)));
+    let first = found.find(|(_, file)| is_called(file))?;
+    let same = found.filter(|(_, file)| is_called(file)).all(|(_, file)| file.sha256 == first.1.sha256);
+    same.then_some(first)
+}
+
+fn files() -> impl Iterator<Item = (&'static Entry, &'static KnownFile)> {
+    all().iter().flat_map(|entry| entry.known.iter().chain(&entry.files).map(move |file| (entry, file)))
+}
+
 /// The short name that looks most like this one.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
@@ -251,6 +284,22 @@ mod tests {
         assert!(by_repo("city96/FLUX.1-dev-gguf").is_none());
         assert_eq!(nearest("sdlx"), Some("sdxl"));
         assert_eq!(nearest("zebra"), None);
+    }
+
+    #[test]
+    fn files_are_known_by_place_content_and_name() {
+        let (entry, file) = file_of_repo("runwayml/stable-diffusion-v1-5", "text_encoder/model.safetensors").unwrap();
+        assert_eq!((entry.alias.as_str(), file.size), ("sd15", Some(492_265_874)));
+        assert_eq!(file_by_hash(file.sha256.as_deref().unwrap()).unwrap().1, file);
+        // The encoder of FLUX lies in a repository of its own.
+        assert!(file_of_repo("city96/FLUX.1-dev-gguf", "clip_l.safetensors").is_none());
+        assert!(file_of_repo("comfyanonymous/flux_text_encoders", "clip_l.safetensors").is_some());
+        assert_eq!(file_by_name("sdxl_vae.safetensors").unwrap().0.alias, "sdxl-vae");
+        assert_eq!(file_by_name("ae.safetensors").unwrap().1.size, Some(335_304_388));
+        // Two models, one name; and a name that every folder has.
+        assert!(file_by_name("pytorch_lora_weights.safetensors").is_none());
+        assert!(file_by_name("diffusion_pytorch_model.safetensors").is_none());
+        assert!(file_by_hash("").is_none());
     }
 
     #[test]

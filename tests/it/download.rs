@@ -17,7 +17,7 @@ fn small() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         (CONFIG, b"{}".to_vec()),
         (WEIGHTS, noise(100_000)),
-        ("README.md", b"# read me".to_vec()),
+        ("preview.png", b"a picture".to_vec()),
         ("diffusion_pytorch_model.bin", noise(2000)),
     ]
 }

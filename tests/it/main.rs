@@ -32,3 +32,4 @@ mod support;
 mod tiling;
 mod usage_errors;
 mod verify;
+mod verify_cache;

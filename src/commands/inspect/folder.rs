@@ -48,13 +48,22 @@ pub fn component_files(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     names.sort_unstable();
     let indexed = names.iter().any(|name| name.ends_with(".safetensors.index.json"));
-    // Of `.bin` files those of PyTorch: other programs have some of their own.
-    let is_weights = |name: &String| {
-        name.ends_with(".safetensors.index.json")
-            || (Path::new(name).extension().is_some_and(|ending| ending == "bin") && name.contains("pytorch_model"))
-            || (name.ends_with(".safetensors") && !(indexed && is_shard(name)))
-    };
-    Ok(names.into_iter().filter(is_weights).map(|name| folder.join(name)).collect())
+    let is_one = |name: &String| is_part(name) && !(indexed && is_shard(name) && name.ends_with(".safetensors"));
+    Ok(names.into_iter().filter(is_one).map(|name| folder.join(name)).collect())
+}
+
+/// Whether a file is called as weights of a part are. Of `.bin` files those of PyTorch: other programs have some of their own.
+fn is_part(name: &str) -> bool {
+    name.ends_with(".safetensors.index.json")
+        || name.ends_with(".safetensors")
+        || (Path::new(name).extension().is_some_and(|ending| ending == "bin") && name.contains("pytorch_model"))
+}
+
+/// Whether a file is called as weights are, of a part or of a whole model.
+#[must_use]
+pub fn is_weights(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    is_part(&name) || [".gguf", ".ckpt", ".pt", ".pth"].iter().any(|end| name.ends_with(end))
 }
 
 /// Whether a name is that of one file of several: `...-00001-of-00002.safetensors`.

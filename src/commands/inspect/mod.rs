@@ -9,7 +9,7 @@ mod target;
 pub mod text;
 
 pub use file::{container, types};
-pub use folder::{component_files, components, is_shard, Component};
+pub use folder::{component_files, components, is_shard, is_weights, Component};
 pub use kind::{identify, Family, Kind, Part};
 pub use lora::Lora;
 pub use target::Target;

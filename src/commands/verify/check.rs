@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::published;
 use super::report::{FileReport, Misshapen, Shard};
 use super::scan::{scan, NotFinite};
 use crate::commands::inspect::{container, identify, is_shard, text, types};
@@ -31,16 +32,19 @@ pub fn check(target: &str, file: &str, path: &Path, network: Option<Network>) ->
     let mut report = FileReport { target: target.into(), file: file.into(), ..FileReport::default() };
     report.container = container(path);
     report.bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    match weights::open_file(path) {
+    let opened = match weights::open_file(path) {
         Ok(opened) => {
             let (hashes, ()) = rayon::join(|| hashes(path), || tensors(&mut report, &opened, path, network));
             add_hashes(&mut report, hashes);
+            Some(opened)
         }
         Err(e) => {
             report.problems.push(said(&e.into()));
             add_hashes(&mut report, hashes(path));
+            None
         }
-    }
+    };
+    published::add(&mut report, path, opened.as_ref());
     report.seconds = start.elapsed().as_secs_f64();
     report
 }
@@ -136,6 +140,7 @@ fn hashes(path: &Path) -> Hashes {
         file: shard.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         bytes: std::fs::metadata(&shard).map_or(0, |metadata| metadata.len()),
         sha256: hash(&shard),
+        published: None,
     });
     Hashes { own: hash(path), shards: shards.collect() }
 }

@@ -29,13 +29,15 @@ pub fn check(name: &str, path: &Path, parts: &Parts, file: &mut FileReport) -> O
         target: name.into(),
         family: kind.family,
         variant: kind.variant.map(Into::into),
+        licence: file.licence.clone(),
         ..ModelReport::default()
     };
     if !matches!(kind.family, Some(Family::Sd1 | Family::Sd2 | Family::Sdxl)) {
+        report.runs = Some(false);
         report.notes.push("this version does not run models of this family: its tensors are not compared".into());
         return Some(report);
     }
-    match hub::resolve(name, parts) {
+    match hub::resolve(&path.to_string_lossy(), parts) {
         Ok(files) => {
             // What is not in the file are guesses about its sizes, which `--config` replaces: no fault of the file.
             if let Err(e) = compare(path, &files, file) {

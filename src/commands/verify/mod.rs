@@ -1,12 +1,14 @@
 //! `sdgen verify`: what a file is, whether it is whole, and whether it runs. No file is ever changed.
 //!
 //! [`target`] and [`checkpoint`] take models apart, [`check`] looks at a file of weights (asking [`fit`] for the tensors that its network wants
-//! and [`scan`] for broken values), [`smoke`] paints, [`reproduce`] paints again what a picture says. The shapes of the results
+//! and [`scan`] for broken values, [`published`] for what the content should be), [`cached`] lists what was downloaded, [`smoke`] paints, [`reproduce`] paints again what a picture says. The shapes of the results
 //! are in [`report`]; [`show`] puts them into words and [`junit`] into a build server's XML.
 
+mod cached;
 mod check;
 mod checkpoint;
 mod junit;
+mod published;
 mod report;
 mod reproduce;
 mod scan;
@@ -20,6 +22,7 @@ use self::junit::Case;
 use self::report::{FileReport, ModelReport, PictureReport, RunReport, Summary};
 use crate::cli::VerifyArgs;
 use crate::commands::inspect::Target;
+use crate::hub::settings::Settings;
 use crate::image::{check_writable, folder_of, write_atomic, Collision};
 use crate::request::BUILT_IN_MODEL;
 use crate::ui::{install_interrupt, Ui};
@@ -31,26 +34,14 @@ use crate::{Error, Result};
 /// [`Error::Model`] before any work when something that was named is not there, [`Error::Verification`] when a check failed.
 pub fn verify(args: &VerifyArgs, ui: &mut Ui) -> Result<()> {
     let start = Instant::now();
-    let names = args.names()?;
-    // Without a name it is the program itself that is tested, and that is whether it paints.
-    let (names, smoke) = if names.is_empty() { (vec![BUILT_IN_MODEL.to_string()], true) } else { (names, args.smoke) };
-    let targets = names.iter().map(|name| Ok((name, Target::find(name)?))).collect::<Result<Vec<_>>>()?;
-    for (name, target) in &targets {
-        match target {
-            Target::Picture(_) if smoke => return Err(target::mixed_up(name, true)),
-            Target::Model(_) | Target::Part(_) | Target::File(_) if args.reproduce => {
-                return Err(target::mixed_up(name, false));
-            }
-            _ => {}
-        }
-    }
+    let (targets, smoke) = targets(args)?;
     if let Some(path) = &args.junit {
         check_writable(folder_of(path))?;
     }
     install_interrupt(ui.bar_handle());
     let mut log = Log { ui, cases: Vec::new(), failed: 0 };
-    for (name, target) in &targets {
-        one(name, target, smoke, args, &mut log)?;
+    for named in &targets {
+        one(named, smoke, args, &mut log)?;
     }
     let (failed, total) = (log.failed, log.cases.len());
     let summary = Summary { targets: targets.len(), checks: total, failed, seconds: start.elapsed().as_secs_f64() };
@@ -64,9 +55,41 @@ pub fn verify(args: &VerifyArgs, ui: &mut Ui) -> Result<()> {
     Ok(())
 }
 
-fn one(name: &str, target: &Target, smoke: bool, args: &VerifyArgs, log: &mut Log<'_>) -> Result<()> {
-    let failed_before = log.failed;
-    match target {
+/// What is to be checked.
+struct Named {
+    /// What reports call it.
+    name: String,
+    /// What leads to it, for runs.
+    place: String,
+    target: Target,
+}
+
+/// What is to be checked, and whether it shall paint.
+fn targets(args: &VerifyArgs) -> Result<(Vec<Named>, bool)> {
+    if args.all {
+        return Ok((cached::all(&Settings::from_env())?, args.smoke));
+    }
+    let names = args.names()?;
+    // Without a name it is the program itself that is tested, and that is whether it paints.
+    let (names, smoke) = if names.is_empty() { (vec![BUILT_IN_MODEL.to_string()], true) } else { (names, args.smoke) };
+    let find = |name: String| Ok(Named { place: name.clone(), target: Target::find(&name)?, name });
+    let targets = names.into_iter().map(find).collect::<Result<Vec<_>>>()?;
+    for Named { name, target, .. } in &targets {
+        match target {
+            Target::Picture(_) if smoke => return Err(target::mixed_up(name, true)),
+            Target::Model(_) | Target::Part(_) | Target::File(_) if args.reproduce => {
+                return Err(target::mixed_up(name, false));
+            }
+            _ => {}
+        }
+    }
+    Ok((targets, smoke))
+}
+
+fn one(named: &Named, smoke: bool, args: &VerifyArgs, log: &mut Log<'_>) -> Result<()> {
+    let (name, failed_before) = (named.name.as_str(), log.failed);
+    let mut runs = None;
+    match &named.target {
         Target::Picture(path) => {
             let report = reproduce::check(path, args, log.ui)?;
             log.picture(&report, args);
@@ -74,8 +97,9 @@ fn one(name: &str, target: &Target, smoke: bool, args: &VerifyArgs, log: &mut Lo
         }
         Target::Model(files) => {
             log.head(name, args);
-            let report = target::check_model(name, files, &mut |file| log.file(&file, args));
+            let report = target::check_model(name, files, &mut |file| log.file(file, args));
             log.model(&report, args);
+            runs = report.runs;
         }
         Target::Part(folder) => {
             log.head(name, args);
@@ -87,13 +111,15 @@ fn one(name: &str, target: &Target, smoke: bool, args: &VerifyArgs, log: &mut Lo
             log.file(&file, args);
             if let Some(model) = model {
                 log.model(&model, args);
+                runs = model.runs;
             }
         }
     }
-    if smoke {
+    // What was not named need not be for painting: only what is gets the test.
+    if smoke && (!args.all || runs == Some(true)) {
         let is_sound = log.failed == failed_before;
         let report = if is_sound {
-            smoke::run(name, args.parts()?, args.compute.options(), log.ui)?
+            smoke::run(name, &named.place, args.parts()?, args.compute.options(), log.ui)?
         } else {
             let problems = vec!["its files are not sound".to_string()];
             RunReport { target: name.into(), problems, ..RunReport::default() }

@@ -20,6 +20,8 @@ pub struct ModelReport {
     pub prediction: Option<String>,
     /// The licence, where it is known.
     pub licence: Option<String>,
+    /// Whether this version runs such models; absent where that cannot be told.
+    pub runs: Option<bool>,
     /// What is wrong with the whole: a part that is missing.
     pub problems: Vec<String>,
     /// What should be known and is no fault.
@@ -39,6 +41,10 @@ pub struct FileReport {
     pub bytes: u64,
     /// SHA-256, lower-case hex; of the index when there are several files.
     pub sha256: Option<String>,
+    /// The checksum that it should have by the hub or the registry, where they know it: SHA-256, or git's hash of small files.
+    pub published: Option<String>,
+    /// The licence, where it is known.
+    pub licence: Option<String>,
     /// The files under an index.
     pub shards: Vec<Shard>,
     /// What the tensors are.
@@ -75,6 +81,8 @@ pub struct Shard {
     pub bytes: u64,
     /// SHA-256, lower-case hex.
     pub sha256: Option<String>,
+    /// As [`FileReport::published`].
+    pub published: Option<String>,
 }
 
 /// A tensor of another shape than the model wants.

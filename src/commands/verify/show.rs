@@ -1,7 +1,7 @@
 //! Reports for people: a line a check, and a line for each thing that is wrong.
 
 use super::report::{FileReport, ModelReport, PictureReport, RunReport, Summary};
-use crate::commands::inspect::text;
+use crate::commands::inspect::{text, Part};
 
 /// Digits of a hash that are shown.
 const DIGITS: usize = 10;
@@ -10,9 +10,9 @@ const DIGITS: usize = 10;
 pub fn model(report: &ModelReport) -> Vec<String> {
     let family = report.family.map(|family| family.label().to_string());
     let prediction = report.prediction.as_ref().map(|prediction| format!("predicts {prediction}"));
-    let licence = report.licence.as_ref().map(|licence| format!("licence {licence}"));
-    let what: Vec<String> = [family, report.variant.clone(), prediction, licence].into_iter().flatten().collect();
+    let what: Vec<String> = [family, report.variant.clone(), prediction].into_iter().flatten().collect();
     let what = if what.is_empty() { "not recognised".into() } else { what.join(", ") };
+    let what = format!("{what}, {}", licence(report.licence.as_deref()));
     let mut lines = vec![format!("  {} model: {what}", mark(&report.problems))];
     add(&mut lines, &report.problems, &report.notes);
     lines
@@ -47,7 +47,13 @@ pub fn file(report: &FileReport) -> Vec<String> {
     if !report.shards.is_empty() {
         facts.push(text::count(report.shards.len(), "file"));
     }
-    facts.extend(report.sha256.as_ref().map(|hash| format!("sha256 {}", hash.get(..DIGITS).unwrap_or(hash))));
+    if report.kind.is_some_and(|kind| kind.part != Part::Checkpoint) && !report.file.contains('/') {
+        facts.push(licence(report.licence.as_deref()));
+    }
+    if let Some(hash) = &report.sha256 {
+        let published = if report.published.as_ref() == Some(hash) { " as published" } else { "" };
+        facts.push(format!("sha256 {}{published}", hash.get(..DIGITS).unwrap_or(hash)));
+    }
     let mut lines = vec![format!("  {} {}: {}", mark(&report.problems), report.file, facts.join(", "))];
     add(&mut lines, &report.problems, &report.notes);
     lines
@@ -92,6 +98,10 @@ pub fn summary(summary: &Summary) -> String {
         0 => format!("{checks}, all passed, {:.2} s", summary.seconds),
         failed => format!("{checks}, {failed} failed, {:.2} s", summary.seconds),
     }
+}
+
+fn licence(known: Option<&str>) -> String {
+    known.map_or("licence unknown".into(), |licence| format!("licence {licence}"))
 }
 
 fn mark(problems: &[String]) -> &'static str {

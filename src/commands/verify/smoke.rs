@@ -14,13 +14,13 @@ const STEPS: usize = 2;
 /// Longest side of the picture: the parts are the same at any size, and so it takes seconds.
 const SIDE: usize = 256;
 
-/// Paints a small picture with a model. Only an interrupt is an error: everything else that fails is told in the report.
+/// Paints a small picture with a model, which reports call `name`. Only an interrupt is an error: everything else that fails is told in the report.
 ///
 /// # Errors
 /// [`Error::Interrupted`].
-pub fn run(model: &str, parts: Parts, compute: ComputeOptions, ui: &mut Ui) -> Result<RunReport> {
+pub fn run(name: &str, model: &str, parts: Parts, compute: ComputeOptions, ui: &mut Ui) -> Result<RunReport> {
     let start = Instant::now();
-    let mut report = RunReport { target: model.into(), ..RunReport::default() };
+    let mut report = RunReport { target: name.into(), ..RunReport::default() };
     forget_peak_memory();
     match paint(model, parts, compute, &mut report, ui) {
         Ok(()) => {}

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::check::{check, check_source, said, Network};
+use super::published;
 use super::report::{FileReport, ModelReport};
 use crate::commands::inspect::{component_files, components, Component, Family, Part};
 use crate::files::read_small;
@@ -15,7 +16,7 @@ use crate::weights::{Container, WeightFile};
 use crate::{Error, Result};
 
 /// What a check of a model's files tells; `each` is called with the report of each file when it is done.
-pub fn check_model(name: &str, files: &ModelFiles, each: &mut dyn FnMut(FileReport)) -> ModelReport {
+pub fn check_model(name: &str, files: &ModelFiles, each: &mut dyn FnMut(&FileReport)) -> ModelReport {
     let mut report = ModelReport { target: name.into(), ..ModelReport::default() };
     let parts = match components(files) {
         Ok(parts) => parts,
@@ -24,6 +25,7 @@ pub fn check_model(name: &str, files: &ModelFiles, each: &mut dyn FnMut(FileRepo
             return report;
         }
     };
+    let mut reports = Vec::new();
     for part in &parts {
         let config = files.text(&format!("{}/config.json", part.name)).ok();
         let network = config.as_ref().map(|config| Network { config, class: Some(&part.class) });
@@ -39,9 +41,12 @@ pub fn check_model(name: &str, files: &ModelFiles, each: &mut dyn FnMut(FileRepo
                 report.family = kind.family;
                 report.variant = kind.variant.map(Into::into);
             }
-            each(file);
+            each(&file);
+            reports.push(file);
         }
     }
+    report.licence = published::licence_of_model(files, &reports);
+    published::check_small_files(&mut report, files);
     describe(&mut report, files);
     report
 }
@@ -109,12 +114,17 @@ pub fn describe(report: &mut ModelReport, files: &ModelFiles) {
     let is_flow = text("_class_name").is_some_and(|class| class.starts_with("FlowMatch"));
     report.prediction = Some(if is_flow { "flow" } else { text("prediction_type").unwrap_or("epsilon") }.into());
     match pipeline::Family::detect(files) {
-        Ok(family) if family.is_turbo() => report.variant = Some("turbo".into()),
-        Ok(_) => {}
+        Ok(family) => {
+            report.runs = Some(true);
+            if family.is_turbo() {
+                report.variant = Some("turbo".into());
+            }
+        }
         // What cannot be told from the tensors is no fault of the file.
         Err(e) if files.is_bare() => report.notes.push(said(&e)),
         // A model of another family or for another task is sound all the same.
         Err(e) if !is_for_text_to_image(report) => {
+            report.runs = Some(false);
             report.notes.push(format!("this version does not paint with it: {e}"));
         }
         Err(e) => report.problems.push(said(&e)),

@@ -11,12 +11,12 @@ use std::sync::{mpsc, Mutex, PoisonError};
 use std::thread;
 
 use super::client::{Client, Subject};
-use super::digest::Digest;
 use super::listing::{self, file_url, Listing};
 use super::select::{self, Weights, MODEL_INDEX};
 use super::transfer::Transfer;
 use super::{DownloadError, Event, Report};
 use crate::hub::cache::{Cache, RepoCache};
+use crate::hub::digest::Digest;
 use crate::hub::registry::KnownFile;
 use crate::hub::RepoId;
 use crate::{suggest, Error, Result};

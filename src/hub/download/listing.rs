@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::address::{escape, host};
 use super::client::{not_understood, Client, Subject};
-use super::digest::Digest;
 use super::{DownloadError, Report};
+use crate::hub::digest::Digest;
 use crate::hub::repo::is_inside;
 use crate::hub::RepoId;
 use crate::{Error, Result};

@@ -6,7 +6,6 @@
 
 mod address;
 mod client;
-mod digest;
 mod error;
 mod job;
 mod listing;
@@ -17,7 +16,6 @@ mod web;
 
 pub use address::shown;
 pub use client::Client;
-pub use digest::Digest;
 pub use error::DownloadError;
 pub use job::{check_space, Job, NeededFile};
 pub use select::Weights;
@@ -25,7 +23,7 @@ pub use target::Target;
 pub use web::WebFile;
 
 use super::registry::{self, Entry, KnownFile};
-use super::RepoId;
+use super::{Digest, RepoId};
 use crate::{Error, Result};
 
 /// Something that happens on the way.

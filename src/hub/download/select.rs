@@ -10,6 +10,9 @@ const UNUSED: &[&str] = &["safety_checker", "feature_extractor"];
 /// The file that makes a folder a model.
 pub const MODEL_INDEX: &str = "model_index.json";
 
+/// The page of a repository, whose first lines name the licence.
+const README: &str = "README.md";
+
 /// Endings of single files that hold models.
 const SINGLE: &[&str] = &[".safetensors", ".gguf", ".ckpt"];
 
@@ -34,6 +37,7 @@ pub enum Weights {
 /// When a network has no weights that are understood.
 pub fn model(paths: &[&str], components: &[String], weights: Weights) -> Result<Vec<String>> {
     let mut selected = vec![MODEL_INDEX.to_string()];
+    selected.extend(paths.contains(&README).then(|| README.to_string()));
     for component in components.iter().filter(|name| !UNUSED.contains(&name.as_str())) {
         selected.extend(part(paths, component, weights)?);
     }
@@ -49,7 +53,8 @@ pub fn part(paths: &[&str], folder: &str, weights: Weights) -> Result<Vec<String
     let names: Vec<&str> =
         paths.iter().filter_map(|path| path.strip_prefix(&prefix)).filter(|name| !name.contains('/')).collect();
     let small = |name: &str| SMALL.iter().any(|end| name.ends_with(end)) && !name.contains(".index.");
-    let mut selected: Vec<&str> = names.iter().copied().filter(|name| small(name)).collect();
+    let mut selected: Vec<&str> =
+        names.iter().copied().filter(|name| small(name) || prefix.is_empty() && *name == README).collect();
     match best(&names, weights) {
         Some(file) => {
             selected.push(file);
@@ -160,6 +165,7 @@ mod tests {
     #[test]
     fn each_component_comes_once() {
         let small = [
+            "README.md",
             "model_index.json",
             "scheduler/scheduler_config.json",
             "text_encoder/config.json",

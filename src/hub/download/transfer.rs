@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::client::{lost, not_understood, Client, Subject};
-use super::digest::{feed, Digest, Hasher, CHUNK};
 use super::{DownloadError, Event, Report};
+use crate::hub::digest::{feed, Digest, Hasher, CHUNK};
 use crate::{Error, Result};
 
 /// One file to fetch.

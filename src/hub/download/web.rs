@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use super::address::{host, shown, unescape};
 use super::client::{not_understood, Client, Subject};
-use super::digest::{Digest, Hasher};
 use super::job::{check_space, hold};
 use super::transfer::Transfer;
 use super::{DownloadError, Event, Report};
+use crate::hub::digest::{Digest, Hasher};
 use crate::{Error, Result};
 
 /// The longest name of a file, in bytes: most systems allow 255, and ours gets an ending while it is not whole.
@@ -105,7 +105,7 @@ impl WebFile {
         if let Some(digest) = self.digest.as_ref().filter(|_| same) {
             let mut hasher = Hasher::new(Some(digest), Some(bytes));
             let mut file = fs::File::open(place).map_err(Error::io("read", place))?;
-            super::digest::feed(&mut file, &mut hasher).map_err(Error::io("read", place))?;
+            crate::hub::digest::feed(&mut file, &mut hasher).map_err(Error::io("read", place))?;
             same = hasher.finish() == *digest;
         }
         if !same {

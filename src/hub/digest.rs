@@ -1,7 +1,9 @@
 //! Checksums of files: SHA-256, and for small files on the hub git's hash of a blob.
 
 use std::fmt::Write;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::path::Path;
 
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
@@ -31,6 +33,17 @@ impl Digest {
             40 => Some(Digest::Git(text)),
             _ => None,
         }
+    }
+
+    /// The checksum of a file, of the kind that `like` is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(path: &Path, like: &Digest) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut hasher = Hasher::new(Some(like), Some(file.metadata()?.len()));
+        feed(&mut file, &mut hasher)?;
+        Ok(hasher.finish())
     }
 
     /// In hexadecimal digits.

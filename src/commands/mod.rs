@@ -8,6 +8,7 @@ mod info;
 mod inspect;
 mod models;
 mod paint;
+mod save;
 mod studio;
 mod verify;
 

@@ -82,6 +82,16 @@ impl ModelFiles {
         }
     }
 
+    /// The folder that the model is or lies in; `None` for one that is no file.
+    #[must_use]
+    pub fn home(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder),
+            Place::File(file) => file.folder(),
+            Place::BuiltIn | Place::Random(_) => None,
+        }
+    }
+
     /// The file of a part's weights in the model's own folder; `None` for models that are none.
     #[must_use]
     pub fn weight_path(&self, component: &str) -> Option<PathBuf> {

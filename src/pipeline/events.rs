@@ -18,6 +18,8 @@ pub enum Phase {
     Sample,
     /// Latents to pixels; counted in pictures.
     Decode,
+    /// Writing weights; counted in tensors.
+    Write,
 }
 
 /// Something that happened.

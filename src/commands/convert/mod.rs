@@ -1,25 +1,22 @@
 //! `sdgen convert`: a model in another layout, type of numbers or container.
 //!
-//! [`single`] puts the parts of a model together into one source with the original names, [`folder`] writes a folder in diffusers'
-//! layout, [`file`] writes one file of any source: it decides the type of each tensor and streams the numbers.
+//! How it is written is in [`super::save`].
 
-mod file;
-mod folder;
-mod single;
-
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
 
-use self::file::{Numbers, Report};
+use super::save::file::{self, Numbers, Report};
+use super::save::output::Output;
+use super::save::{folder, single, Model};
 use crate::cli::convert::{FloatType, Layout, QuantizedType};
 use crate::cli::ConvertArgs;
 use crate::commands::inspect::text;
 use crate::hub;
-use crate::image::{check_writable, folder_of, Unfinished};
+use crate::image::Unfinished;
 use crate::ui::{install_interrupt, Ui};
-use crate::weights::write::Format;
 use crate::{weights, Error, Result};
 
 /// Writes the model that the arguments name as they say.
@@ -35,21 +32,24 @@ pub fn convert(args: &ConvertArgs, ui: &mut Ui) -> Result<()> {
     let layout = args.layout.unwrap_or(own);
     let numbers =
         Numbers { dtype: args.dtype.map(FloatType::dtype), quantize: args.quantize.map(QuantizedType::dtype) };
-    let format = check_output(args, layout, numbers)?;
+    let output = Output { path: &args.output, layout, overwrite: args.overwrite };
+    check_numbers(args, &output, numbers)?;
+    let format = output.check()?;
     let place = Unfinished::beside(&args.output);
     let report = match (is_file, layout, format) {
         (true, Layout::Single, Some(format)) => {
             let input = weights::open_file(Path::new(&name))?;
             install_interrupt(ui.bar_handle());
             let history = file::history(&input.source, numbers, None);
-            file::write(place.path(), format, &input.source, input.metadata, &history, numbers)?
+            file::write(place.path(), format, &input.source, input.metadata, &history, numbers, ui)?
         }
         (_, _, format) => {
             let files = hub::resolve(&name, &args.parts()?)?;
             install_interrupt(ui.bar_handle());
+            let model = Model { files: &files, change: &|_, source| Ok(source), words: &BTreeMap::new() };
             match format {
-                Some(format) => single::write(place.path(), format, &files, numbers)?,
-                None => folder::write(place.path(), &files, numbers, ui)?,
+                Some(format) => single::write(place.path(), format, &model, numbers, ui)?,
+                None => folder::write(place.path(), &model, numbers, ui)?,
             }
         }
     };
@@ -58,55 +58,21 @@ pub fn convert(args: &ConvertArgs, ui: &mut Ui) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what does not go together, and what is in the way. The format of a single file; none for a folder.
-fn check_output(args: &ConvertArgs, layout: Layout, numbers: Numbers) -> Result<Option<Format>> {
-    let path = &args.output;
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let shown = path.display();
-    let format = match (layout, ending.as_str()) {
-        (Layout::Diffusers, "safetensors" | "gguf") => {
-            let message = format!("`{shown}` is the name of a file, and a folder is to be written");
-            return Err(Error::usage(message, "add `--layout single`, or name a folder"));
-        }
-        (Layout::Diffusers, _) if numbers.quantize.is_some() => {
-            let message = "folders in diffusers' layout hold no quantised numbers";
-            return Err(Error::usage(message, "add `--layout single`, and name a .gguf file"));
-        }
-        (Layout::Diffusers, _) => None,
-        (Layout::Single, "gguf") => Some(Format::Gguf),
-        (Layout::Single, "safetensors") if numbers.quantize.is_some() => {
-            let message = "quantised numbers are written into GGUF files";
-            return Err(Error::usage(message, format!("name the result `{}`", path.with_extension("gguf").display())));
-        }
-        (Layout::Single, "safetensors") => Some(Format::Safetensors),
-        (Layout::Single, _) => {
-            let message = format!("`{shown}` does not say which kind of file is to be written");
-            return Err(Error::usage(message, "end it with .safetensors or .gguf"));
-        }
-    };
-    check_free(args, format.is_some())?;
-    check_writable(folder_of(path))?;
-    Ok(format)
-}
-
-/// What has the name already must be of the same kind, and be given up.
-fn check_free(args: &ConvertArgs, is_file: bool) -> Result<()> {
-    let path = &args.output;
-    let shown = path.display();
-    if path.symlink_metadata().is_err() {
+/// Folders hold plain numbers, and files in safetensors format too.
+fn check_numbers(args: &ConvertArgs, output: &Output<'_>, numbers: Numbers) -> Result<()> {
+    if numbers.quantize.is_none() {
         return Ok(());
     }
-    if path.is_dir() == is_file {
-        let what = if is_file { "a folder" } else { "a file" };
-        return Err(Error::usage(format!("`{shown}` is {what}"), "give another name"));
+    if output.layout == Layout::Diffusers {
+        let message = "folders in diffusers' layout hold no quantised numbers";
+        return Err(Error::usage(message, "add `--layout single`, and name a .gguf file"));
     }
-    if !args.overwrite {
-        return Err(Error::usage(format!("`{shown}` exists"), "give another name, or `--overwrite`"));
-    }
-    if !is_file && !path.join("model_index.json").is_file() && path.read_dir().is_ok_and(|mut all| all.next().is_some())
-    {
-        let message = format!("`{shown}` is a folder with other things in it, which `--overwrite` would remove");
-        return Err(Error::usage(message, "give another name"));
+    if args.output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
+        let name = args.output.with_extension("gguf");
+        return Err(Error::usage(
+            "quantised numbers are written into GGUF files",
+            format!("name the result `{}`", name.display()),
+        ));
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! A1111's prompt language.
 //!
-//! [`schedule`] comes first: prompt editing turns one prompt into a text for each span of steps. [`attention`] then reads the
-//! brackets of each text as weights. `AND` (composable diffusion) is no part of it and stays text; [`has_and`] finds it so
-//! that the user can be told.
+//! [`tags`] come first: LoRAs that a prompt names are no part of its text. [`schedule`] follows: prompt editing turns one prompt
+//! into a text for each span of steps. [`attention`] then reads the brackets of each text as weights. `AND` (composable diffusion)
+//! is no part of it and stays text; [`has_and`] finds it so that the user can be told.
 
 pub mod attention;
 pub mod grammar;
 pub mod schedule;
+pub mod tags;
 
 /// Whether the prompt holds `AND` as a word of its own, which A1111 would take for composable diffusion.
 #[must_use]

@@ -1,11 +1,13 @@
 //! Other programs' names for the tensors of a component -> the names of diffusers and transformers, which the models use.
 //!
 //! The tables are in [`unet`], [`vae`] and [`clip`]: a stored name gives one tensor or several (fused projections are cut).
-//! [`Renamed`] shows a file's tensors under their new names; nothing is read before it is asked for, and nothing is kept.
+//! [`Renamed`] shows a file's tensors under their new names; nothing is read before it is asked for, and nothing is kept. [`Restored`]
+//! is the way back for tensors that were changed on the way.
 
 pub mod clip;
 mod original;
 mod renamed;
+mod restored;
 #[cfg(test)]
 mod tests;
 pub mod unet;
@@ -13,6 +15,7 @@ pub mod vae;
 
 pub use original::Original;
 pub use renamed::Renamed;
+pub use restored::Restored;
 
 /// What a stored tensor becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,11 +8,13 @@ use candle_core::{DType, Shape, Tensor};
 use serde_json::Value;
 
 use super::file::{self, Numbers, Report};
+use super::Model;
 use crate::hub::ModelFiles;
 use crate::nn::ParamSource;
+use crate::pipeline::Events;
 use crate::weights::names::{clip, Original, Renamed};
 use crate::weights::write::Format;
-use crate::weights::{self, WeightsError};
+use crate::weights::WeightsError;
 use crate::{Error, Result};
 
 /// The prefixes of the parts, as the original code names its objects.
@@ -27,30 +29,34 @@ const CLIP_G: &str = "conditioner.embedders.1.model.";
 ///
 /// # Errors
 /// [`Error::Model`] when the model's parts have no place in such a file; otherwise as [`file::write`].
-pub fn write(path: &Path, format: Format, files: &ModelFiles, numbers: Numbers) -> Result<Report> {
-    let source: Arc<dyn ParamSource> = Arc::new(together(files)?);
-    let mut words = match files.weight_path("unet") {
-        Some(path) => weights::open_file(&path)?.metadata,
-        None => BTreeMap::new(),
-    };
-    words.extend(told(files)?);
+pub fn write(
+    path: &Path,
+    format: Format,
+    model: &Model<'_>,
+    numbers: Numbers,
+    events: &mut dyn Events,
+) -> Result<Report> {
+    let source: Arc<dyn ParamSource> = Arc::new(together(model)?);
+    let mut words = model.words("unet")?;
+    words.extend(told(model.files)?);
     let history = file::history(&source, numbers, Some(["diffusers", "single"]));
-    file::write(path, format, &source, words, &history, numbers)
+    file::write(path, format, &source, words, &history, numbers, events)
 }
 
 /// All parts, each below its prefix.
-fn together(files: &ModelFiles) -> Result<Together> {
-    let unet = files.weights("unet")?;
+fn together(model: &Model<'_>) -> Result<Together> {
+    let files = model.files;
+    let unet = model.weights("unet")?;
     let has_two = files.read("text_encoder_2/config.json")?.is_some();
     let linear = unet.names().iter().find(|name| name.ends_with(".proj_in.weight")).and_then(|name| unet.info(name));
     let is_second = linear.is_some_and(|(shape, _)| shape.rank() == 2);
     let mut parts: Vec<(&'static str, Arc<dyn ParamSource>)> = vec![
         (UNET, Arc::new(Original::unet(unet).map_err(|names| no_place(files, "unet", &names))?)),
-        (VAE, Arc::new(Original::vae(files.weights("vae")?).map_err(|names| no_place(files, "vae", &names))?)),
+        (VAE, Arc::new(Original::vae(model.weights("vae")?).map_err(|names| no_place(files, "vae", &names))?)),
     ];
     // Files differ in what stands in front of the names.
     let encoder = |part: &str| -> Result<Arc<dyn ParamSource>> {
-        Ok(Arc::new(Renamed::new(files.weights(part)?, "", clip::rename)))
+        Ok(Arc::new(Renamed::new(model.weights(part)?, "", clip::rename)))
     };
     let open_clip = |part: &str| -> Result<Arc<dyn ParamSource>> {
         Ok(Arc::new(

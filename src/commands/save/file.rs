@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use candle_core::quantized::GgmlDType;
 use candle_core::DType;
 
 use crate::image::write_guard;
 use crate::nn::ParamSource;
+use crate::pipeline::{Event, Events, Phase};
 use crate::weights::write::{self, encode, Format, Planned};
 use crate::weights::{self, Kind};
 use crate::{Error, Result};
@@ -80,7 +82,8 @@ fn is_float(dtype: DType) -> bool {
     matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::BF16 | DType::F8E4M3)
 }
 
-/// Writes the tensors of `source`. The words stay, but for those that hold no more, and `history` is added to them.
+/// Writes the tensors of `source`. The words stay, but for those that hold no more, and `history` is added to them. `events` are told
+/// of each tensor.
 ///
 /// # Errors
 /// [`Error::Weights`] when a tensor cannot be read, [`Error::Model`] when its numbers do not fit the type, [`Error::Io`] when the file
@@ -92,7 +95,9 @@ pub fn write(
     mut words: BTreeMap<String, String>,
     history: &str,
     numbers: Numbers,
+    events: &mut dyn Events,
 ) -> Result<Report> {
+    let start = Instant::now();
     let planned = plan(source.as_ref(), numbers);
     let mut report = Report::default();
     for tensor in &planned {
@@ -121,12 +126,20 @@ pub fn write(
         File::options().write(true).create_new(true).open(path).map_err(Error::io("write", path))?
     };
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let mut numbers = |planned: &Planned| bytes(source.as_ref(), planned);
+    events.on(Event::Begin { phase: Phase::Write, total: planned.len() })?;
+    let mut done = 0;
+    let mut numbers = |planned: &Planned| {
+        let bytes = bytes(source.as_ref(), planned)?;
+        done += 1;
+        events.on(Event::Progress { phase: Phase::Write, done })?;
+        Ok(bytes)
+    };
     write::write(&mut out, path, format, planned, &words, &mut numbers)?;
     let file = out.into_inner().map_err(|e| Error::io("write", path)(e.into_error()))?;
     let mut file = file;
     file.flush().map_err(Error::io("write", path))?;
     file.sync_all().map_err(Error::io("write", path))?;
+    events.on(Event::End { phase: Phase::Write, seconds: start.elapsed().as_secs_f64() })?;
     report.bytes = file.metadata().map_err(Error::io("read", path))?.len();
     // What cannot be read again is no result.
     weights::open_file(path)?;

@@ -1,20 +1,20 @@
 //! A model as a folder in diffusers' layout.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{json, Map, Value};
 
 use super::file::{self, Numbers, Report};
+use super::Model;
 use crate::commands::inspect::components;
 use crate::hub::ModelFiles;
 use crate::image::write_guard;
 use crate::text::clip_files;
 use crate::ui::Ui;
 use crate::weights::write::Format;
-use crate::{weights, Error, Result};
+use crate::{Error, Result};
 
 const INDEX: &str = "model_index.json";
 
@@ -37,7 +37,8 @@ const NETWORKS: [&str; 4] = ["unet", "vae", "text_encoder", "text_encoder_2"];
 ///
 /// # Errors
 /// [`Error::Model`] when a part is missing or a config is no JSON; otherwise as [`file::write`].
-pub fn write(path: &Path, files: &ModelFiles, numbers: Numbers, ui: &mut Ui) -> Result<Report> {
+pub fn write(path: &Path, model: &Model<'_>, numbers: Numbers, ui: &mut Ui) -> Result<Report> {
+    let files = model.files;
     let index = index(files)?;
     make(path)?;
     let mut report = Report::default();
@@ -55,7 +56,7 @@ pub fn write(path: &Path, files: &ModelFiles, numbers: Numbers, ui: &mut Ui) -> 
             save(&folder.join(name), &bytes)?;
         }
         if is_network {
-            report.add(write_part(&folder, files, part, numbers)?);
+            report.add(write_part(&folder, model, part, numbers, ui)?);
         }
     }
     let index: Map<String, Value> = index
@@ -74,17 +75,13 @@ fn is_small(part: &str) -> bool {
     part.starts_with("tokenizer") || part == "scheduler" || part == "feature_extractor"
 }
 
-fn write_part(folder: &Path, files: &ModelFiles, part: &str, numbers: Numbers) -> Result<Report> {
+fn write_part(folder: &Path, model: &Model<'_>, part: &str, numbers: Numbers, ui: &mut Ui) -> Result<Report> {
     let is_encoder = part.starts_with("text_encoder");
     let name = if is_encoder { "model.safetensors" } else { "diffusion_pytorch_model.safetensors" };
-    let source = files.weights(part)?;
-    let words = match files.weight_path(part) {
-        Some(path) => weights::open_file(&path)?.metadata,
-        None => BTreeMap::new(),
-    };
+    let (files, source) = (model.files, model.weights(part)?);
     let layout = if files.folder().is_none() && !files.is_built_in() { "single" } else { "diffusers" };
     let history = file::history(&source, numbers, Some([layout, "diffusers"]));
-    file::write(&folder.join(name), Format::Safetensors, &source, words, &history, numbers)
+    file::write(&folder.join(name), Format::Safetensors, &source, model.words(part)?, &history, numbers, ui)
 }
 
 /// The small files of a part: those of the model, and where a bare file brings none, those of its family.

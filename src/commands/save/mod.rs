@@ -1,0 +1,47 @@
+//! Models on their way to a disk, for `convert` and `lora-merge`.
+//!
+//! [`output`] says what goes with the name of the result. [`single`] puts the parts of a model together into one source with the
+//! original names, [`folder`] writes a folder in diffusers' layout, [`file`] writes one file of any source: it decides the type of
+//! each tensor and streams the numbers.
+
+pub mod file;
+pub mod folder;
+pub mod output;
+pub mod single;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::hub::ModelFiles;
+use crate::nn::ParamSource;
+use crate::Result;
+
+/// A model that is to be written.
+pub struct Model<'a> {
+    /// Where it is.
+    pub files: &'a ModelFiles,
+    /// What the tensors of a part become, by the name that diffusers has for it.
+    pub change: &'a Change<'a>,
+    /// Words about it that its files do not have yet.
+    pub words: &'a BTreeMap<String, String>,
+}
+
+/// See [`Model::change`].
+pub type Change<'a> = dyn Fn(&str, Arc<dyn ParamSource>) -> Result<Arc<dyn ParamSource>> + 'a;
+
+impl Model<'_> {
+    /// The tensors of a part, changed.
+    fn weights(&self, part: &str) -> Result<Arc<dyn ParamSource>> {
+        (self.change)(part, self.files.weights(part)?)
+    }
+
+    /// What a part's own file says, and what is to be said.
+    fn words(&self, part: &str) -> Result<BTreeMap<String, String>> {
+        let mut words = match self.files.weight_path(part) {
+            Some(path) => crate::weights::open_file(&path)?.metadata,
+            None => BTreeMap::new(),
+        };
+        words.extend(self.words.clone());
+        Ok(words)
+    }
+}

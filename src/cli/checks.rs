@@ -95,13 +95,19 @@ pub fn output(output: &OutputArgs, general: &GeneralArgs) -> Result<()> {
     if !output.to_stdout() {
         return Ok(());
     }
-    if general.json {
-        let message = "standard output cannot take both the picture and JSON";
-        return Err(Error::usage(message, "leave out `--json`, or give `--output` a file"));
-    }
+    one_on_stdout(general)?;
     if output.intermediates == Some(None) {
         let message = "intermediates go beside the picture, and standard output has no place for them";
         return Err(Error::usage(message, "name their folder: `--intermediates=DIR`"));
+    }
+    Ok(())
+}
+
+/// Of a picture that goes to standard output: nothing else may.
+pub fn one_on_stdout(general: &GeneralArgs) -> Result<()> {
+    if general.json {
+        let message = "standard output cannot take both the picture and JSON";
+        return Err(Error::usage(message, "leave out `--json`, or give `--output` a file"));
     }
     Ok(())
 }

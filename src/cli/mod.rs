@@ -1,6 +1,6 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`convert`], [`bench`]), one a
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`convert`], [`preprocess`], [`bench`]), one a
 //! group of options that subcommands share ([`model`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`output`],
 //! [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in
 //! `values`, options against each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
@@ -21,6 +21,7 @@ pub mod mask;
 pub mod model;
 pub mod output;
 pub mod paint;
+pub mod preprocess;
 pub mod prompt;
 pub mod recipe;
 pub mod sampling;
@@ -44,6 +45,7 @@ pub use img2img::Img2ImgArgs;
 pub use info::InfoArgs;
 pub use inpaint::InpaintArgs;
 pub use paint::PaintArgs;
+pub use preprocess::PreprocessArgs;
 pub use verify::VerifyArgs;
 
 /// Stable Diffusion pictures from the command line.
@@ -73,6 +75,7 @@ pub enum Command {
     Generate(Box<GenerateArgs>),
     Img2img(Box<Img2ImgArgs>),
     Inpaint(Box<InpaintArgs>),
+    Preprocess(Box<PreprocessArgs>),
     Download(Box<DownloadArgs>),
     Bench(Box<BenchArgs>),
     Verify(Box<VerifyArgs>),
@@ -88,6 +91,7 @@ impl Command {
             Command::Generate(args) => &args.paint.general,
             Command::Img2img(args) => &args.paint.general,
             Command::Inpaint(args) => &args.paint.general,
+            Command::Preprocess(args) => &args.general,
             Command::Download(args) => &args.general,
             Command::Bench(args) => &args.general,
             Command::Verify(args) => &args.general,

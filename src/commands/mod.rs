@@ -8,6 +8,7 @@ mod info;
 mod inspect;
 mod models;
 mod paint;
+mod preprocess;
 mod save;
 mod studio;
 mod verify;
@@ -25,6 +26,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Generate(args) => paint::paint(&args.request()?, &args.paint, ui),
         Command::Img2img(args) => paint::paint(&args.request()?, &args.paint, ui),
         Command::Inpaint(args) => paint::paint(&args.request()?, &args.paint, ui),
+        Command::Preprocess(args) => preprocess::preprocess(args, ui),
         Command::Bench(args) => bench::bench(args, ui),
         Command::Download(args) => download::download(args, ui),
         Command::Verify(args) => verify::verify(args, ui),

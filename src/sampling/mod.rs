@@ -20,7 +20,7 @@ pub use config::SchedulerConfig;
 pub use error::ScheduleError;
 pub use labels::parse_scheduler;
 pub use names::{Rng, Sampler, SigmaSpacing, UnknownName};
-pub use noise::{noise_source, Noise, Philox, TorchCpu};
+pub use noise::{noise_source, Noise, Philox, TorchCpu, Uniform};
 pub use run::{sample, Denoiser, Observer, Step};
 pub use schedule::Schedule;
 pub use settings::Prediction;

@@ -25,6 +25,7 @@ mod output;
 mod parity;
 mod pictures_in;
 mod precision;
+mod preprocess;
 mod prompts;
 mod single;
 mod single_file;

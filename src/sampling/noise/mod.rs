@@ -5,6 +5,7 @@ mod avx_math;
 mod mt19937;
 mod philox;
 mod torch_cpu;
+mod uniform;
 
 use candle_core::Tensor;
 
@@ -13,6 +14,7 @@ use crate::Result;
 
 pub use philox::Philox;
 pub use torch_cpu::TorchCpu;
+pub use uniform::Uniform;
 
 /// A source of standard normal numbers.
 pub trait Noise {

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use memmap2::MmapMut;
+#[cfg(target_os = "linux")]
+use memmap2::UncheckedAdvice;
+use memmap2::{MmapMut, MmapRaw};
 
 /// Bytes from which a block is large. Those below are left to the system's allocator.
 const LARGE: usize = 256 << 10;
@@ -22,12 +24,9 @@ const GRAIN: usize = 4 << 10;
 /// Bytes of the first range; those that follow double the whole, up to [`LARGEST`]. Only what is used of a range takes memory.
 const FIRST: usize = 64 << 20;
 const LARGEST: usize = 1 << 30;
-/// Ranges at most. As each is as large as all before it, then 1 GiB, they are enough for any machine.
-const RANGES: usize = 1024;
 
 #[global_allocator]
-static BLOCKS: Blocks =
-    Blocks(Mutex::new(Ranges { starts: [None; RANGES], sizes: [0; RANGES], count: 0, free: BTreeMap::new() }));
+static BLOCKS: Blocks = Blocks(Mutex::new(Ranges { maps: Vec::new(), free: BTreeMap::new() }));
 
 /// Values of no meaning, to be overwritten: unlike zeros they cost no time. In tests and builds for debugging they are no numbers, so that a kernel which
 /// reads what it has not written gives itself away.
@@ -62,14 +61,19 @@ pub fn unused() -> usize {
     BLOCKS.ranges().free.values().map(|free| free.size - free.fresh).sum()
 }
 
+/// Gives that memory back to the system, where it is Linux. For the end of a stage whose buffers have other sizes than those of the
+/// next: what it left between them would be held beside what the next takes.
+pub fn release_unused() {
+    BLOCKS.ranges().release();
+}
+
 /// The program's allocator.
 struct Blocks(Mutex<Ranges>);
 
 /// Where the mapped ranges lie and what of them is free.
 struct Ranges {
-    starts: [Option<NonNull<u8>>; RANGES],
-    sizes: [usize; RANGES],
-    count: usize,
+    /// Never undone.
+    maps: Vec<MmapRaw>,
     /// Free parts: range and offset in it, to their size. No two of a range touch each other.
     free: BTreeMap<(usize, usize), Free>,
 }
@@ -81,9 +85,6 @@ struct Free {
     /// Bytes at its end that were never used: they are still zero.
     fresh: usize,
 }
-
-// SAFETY: the pointers are those of maps that belong to the value alone.
-unsafe impl Send for Ranges {}
 
 impl Ranges {
     /// A block of `size` bytes, rounded up to whole grains, and how many bytes at its start may be other than zero.
@@ -104,34 +105,28 @@ impl Ranges {
             let rest = free.size - size;
             self.free.insert((range, offset + size), Free { size: rest, fresh: free.fresh.min(rest) });
         }
-        // SAFETY: the part lies in the range, whose map is never undone.
-        let block = unsafe { self.starts[range]?.add(offset) };
-        Some((block, size.min(free.size - free.fresh)))
+        let block = NonNull::new(self.maps[range].as_mut_ptr())?;
+        // SAFETY: the part lies in the range.
+        Some((unsafe { block.add(offset) }, size.min(free.size - free.fresh)))
     }
 
     /// Maps one more range that a block of `size` bytes fits into.
     fn grow(&mut self, size: usize) -> Option<()> {
-        let total: usize = self.sizes.iter().sum();
+        let total: usize = self.maps.iter().map(MmapRaw::len).sum();
         let wanted = total.clamp(FIRST, LARGEST).max(size);
-        let index = self.count;
-        if index == RANGES {
-            return None;
-        }
         // Where address space is short, no more than is needed.
-        let mut map = MmapMut::map_anon(wanted).or_else(|_| MmapMut::map_anon(size)).ok()?;
-        let (start, size) = (NonNull::new(map.as_mut_ptr())?, map.len());
-        std::mem::forget(map);
-        (self.starts[index], self.sizes[index], self.count) = (Some(start), size, index + 1);
-        self.free.insert((index, 0), Free { size, fresh: size });
+        let map = MmapRaw::from(MmapMut::map_anon(wanted).or_else(|_| MmapMut::map_anon(size)).ok()?);
+        let size = map.len();
+        self.free.insert((self.maps.len(), 0), Free { size, fresh: size });
+        self.maps.push(map);
         Some(())
     }
 
     /// Takes a block back; false if it is none of these ranges.
     fn give_back(&mut self, block: NonNull<u8>, size: usize) -> bool {
         let address = block.addr().get();
-        let ranges = self.starts[..self.count].iter().zip(&self.sizes).enumerate();
-        let mut ranges = ranges
-            .filter_map(|(i, (start, size))| Some((i, address.checked_sub(start.as_ref()?.addr().get())?, *size)));
+        let ranges = self.maps.iter().enumerate();
+        let mut ranges = ranges.filter_map(|(i, map)| Some((i, address.checked_sub(map.as_ptr().addr())?, map.len())));
         let Some((range, offset, _)) = ranges.find(|(_, offset, size)| offset < size) else { return false };
         let (mut offset, mut part) = (offset, Free { size: size.next_multiple_of(GRAIN), fresh: 0 });
         if let Some(next) = self.free.remove(&(range, offset + part.size)) {
@@ -145,6 +140,18 @@ impl Ranges {
         }
         self.free.insert((range, offset), part);
         true
+    }
+
+    /// Gives the memory of free parts back to the system: they are as if they had never been used.
+    fn release(&mut self) {
+        #[cfg(target_os = "linux")]
+        for ((range, offset), free) in &mut self.free {
+            let (map, used) = (&self.maps[*range], free.size - free.fresh);
+            // SAFETY: nobody has a pointer into a free part; on Linux, what is taken again of a map of no file is zeros.
+            if unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, *offset, used) }.is_ok() {
+                free.fresh = free.size;
+            }
+        }
     }
 }
 
@@ -218,14 +225,14 @@ mod tests {
     const MIB: usize = 1 << 20;
 
     fn ranges() -> Ranges {
-        Ranges { starts: [None; RANGES], sizes: [0; RANGES], count: 0, free: BTreeMap::new() }
+        Ranges { maps: Vec::new(), free: BTreeMap::new() }
     }
 
     #[test]
     fn what_was_given_back_is_taken_again() {
         let mut ranges = ranges();
         let blocks: Vec<_> = (0..4).map(|_| ranges.take(10 * MIB - 5).unwrap()).collect();
-        assert!(blocks.iter().all(|(_, used)| *used == 0) && ranges.count == 1);
+        assert!(blocks.iter().all(|(_, used)| *used == 0) && ranges.maps.len() == 1);
         assert!(ranges.give_back(blocks[2].0, 10 * MIB - 5) && ranges.give_back(blocks[1].0, 10 * MIB - 5));
         // The two are one now: a block of both sizes begins where the first began, and is not clean.
         let (both, used) = ranges.take(20 * MIB).unwrap();
@@ -233,7 +240,7 @@ mod tests {
         // Behind the last is what was never used.
         assert!(ranges.give_back(blocks[3].0, 10 * MIB - 5));
         let (last, used) = ranges.take(30 * MIB).unwrap();
-        assert!(last == blocks[3].0 && used == 10 * MIB && ranges.count == 1);
+        assert!(last == blocks[3].0 && used == 10 * MIB && ranges.maps.len() == 1);
         assert_eq!(ranges.free.len(), 1);
         assert!(!ranges.give_back(NonNull::dangling(), MIB));
     }
@@ -242,12 +249,31 @@ mod tests {
     fn ranges_are_added_as_needed() {
         let mut ranges = ranges();
         let large = ranges.take(200 * MIB).unwrap().0;
-        assert_eq!((ranges.count, ranges.sizes[0]), (1, 200 * MIB));
+        assert_eq!((ranges.maps.len(), ranges.maps[0].len()), (1, 200 * MIB));
         ranges.take(MIB).unwrap();
-        assert_eq!((ranges.count, ranges.sizes[1]), (2, 200 * MIB));
+        assert_eq!((ranges.maps.len(), ranges.maps[1].len()), (2, 200 * MIB));
         ranges.give_back(large, 200 * MIB);
         assert_eq!(ranges.take(MIB).unwrap().0, large);
         assert!(ranges.take(usize::MAX).is_none());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_released_is_zero_again() {
+        let mut ranges = ranges();
+        let [first, second] = [0, 1].map(|_| ranges.take(2 * MIB).unwrap().0);
+        for block in [first, second] {
+            // SAFETY: the block is as large and nobody else's.
+            unsafe { block.write_bytes(7, 2 * MIB) };
+        }
+        assert!(ranges.give_back(first, 2 * MIB));
+        ranges.release();
+        let (again, used) = ranges.take(2 * MIB).unwrap();
+        // SAFETY: as above.
+        let [free, held] = [again, second].map(|block| unsafe { std::slice::from_raw_parts(block.as_ptr(), 2 * MIB) });
+        assert!(
+            again == first && used == 0 && free.iter().all(|byte| *byte == 0) && held.iter().all(|byte| *byte == 7)
+        );
     }
 
     #[test]

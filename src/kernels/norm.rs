@@ -7,6 +7,8 @@ use super::isa::{per_isa, Isa};
 
 /// Sums that run side by side, so that vectors can hold them.
 const LANES: usize = 16;
+/// Values that are worked on while they are in a first-level cache.
+const PIECE: usize = 4096;
 
 /// How rows are normalised.
 ///
@@ -73,7 +75,15 @@ pub fn moments(isa: Isa, rows: usize, x: &[f32]) -> Vec<Moments> {
 /// # Panics
 /// When the slices do not consist of whole rows, or the channels not of whole groups.
 pub fn normalise(isa: Isa, norm: &Norm, x: &[f32], out: &mut [f32]) {
-    by_row(norm, x, out, |_, first, x, out| scale_row(isa, norm, first, of_row(isa, x), x, out));
+    by_row(norm, Some(x), out, |_, first, x, out| scale_row(isa, norm, first, of_row(isa, x.unwrap_or(out)), x, out));
+}
+
+/// As [`normalise`], with the results in the place of `x`.
+///
+/// # Panics
+/// As there.
+pub fn normalise_in_place(isa: Isa, norm: &Norm, x: &mut [f32]) {
+    by_row(norm, None, x, |_, first, x, out| scale_row(isa, norm, first, of_row(isa, x.unwrap_or(out)), x, out));
 }
 
 /// As [`normalise`], but with these moments in place of the rows' own: those of larger rows, of which they are a part.
@@ -82,7 +92,7 @@ pub fn normalise(isa: Isa, norm: &Norm, x: &[f32], out: &mut [f32]) {
 /// As [`normalise`], and when there are not as many moments as rows.
 pub fn normalise_as(isa: Isa, norm: &Norm, moments: &[Moments], x: &[f32], out: &mut [f32]) {
     assert_eq!(moments.len() * (norm.scale.len() / norm.groups) * norm.span, x.len());
-    by_row(norm, x, out, |row, first, x, out| scale_row(isa, norm, first, moments[row], x, out));
+    by_row(norm, Some(x), out, |row, first, x, out| scale_row(isa, norm, first, moments[row], x, out));
 }
 
 /// Divides each row of `x` by the root of its mean square (Zhang and Sennrich 2019), with `eps` added to the mean, and multiplies it
@@ -105,16 +115,22 @@ fn at_once(width: usize) -> usize {
     (8192 / width).max(1)
 }
 
-/// Calls `f` with each row's number, its first channel, its values and its place in `out`.
-fn by_row(norm: &Norm, x: &[f32], out: &mut [f32], f: impl Fn(usize, usize, &[f32], &mut [f32]) + Sync) {
+/// Calls `f` with each row's number, its first channel, its values and its place in `out`, where the values lie if there is no `x`.
+fn by_row(
+    norm: &Norm,
+    x: Option<&[f32]>,
+    out: &mut [f32],
+    f: impl Fn(usize, usize, Option<&[f32]>, &mut [f32]) + Sync,
+) {
     let channels = norm.scale.len() / norm.groups;
     let row = channels * norm.span;
     assert!(norm.shift.len() == norm.scale.len() && norm.scale.len() == channels * norm.groups);
-    assert!(x.len() == out.len() && row > 0 && x.len().is_multiple_of(row));
+    assert!(x.is_none_or(|x| x.len() == out.len()) && row > 0 && out.len().is_multiple_of(row));
     let at_once = at_once(row);
-    out.par_chunks_mut(at_once * row).zip(x.par_chunks(at_once * row)).enumerate().for_each(|(task, (out, x))| {
-        for (i, (out, x)) in out.chunks_exact_mut(row).zip(x.chunks_exact(row)).enumerate() {
+    out.par_chunks_mut(at_once * row).enumerate().for_each(|(task, out)| {
+        for (i, out) in out.chunks_exact_mut(row).enumerate() {
             let number = task * at_once + i;
+            let x = x.map(|x| &x[number * row..][..row]);
             f(number, number % norm.groups * channels, x, out);
         }
     });
@@ -122,28 +138,37 @@ fn by_row(norm: &Norm, x: &[f32], out: &mut [f32], f: impl Fn(usize, usize, &[f3
 
 per_isa! {
     fn of_row(x: &[f32]) -> Moments {
-        let count = x.len() as f64;
-        let mean = sum(x, |v| v) / count;
-        Moments { count, mean, squares: sum(x, |v| (v - mean) * (v - mean)) }
+        x.chunks(PIECE).fold(Moments::default(), |all, piece| {
+            let count = piece.len() as f64;
+            let mean = sum(piece, |v| v) / count;
+            all.merged(Moments { count, mean, squares: sum(piece, |v| (v - mean) * (v - mean)) })
+        })
     }
 }
 
 per_isa! {
-    fn scale_row(norm: &Norm, first: usize, moments: Moments, x: &[f32], out: &mut [f32]) {
+    fn scale_row(norm: &Norm, first: usize, moments: Moments, x: Option<&[f32]>, out: &mut [f32]) {
         let (mean, inverse) = (moments.mean as f32, moments.inverse_deviation(norm.eps) as f32);
-        if norm.span == 1 {
-            let parameters = norm.scale[first..].iter().zip(&norm.shift[first..]);
-            out.iter_mut().zip(x.iter().zip(parameters)).for_each(|(y, (x, (scale, shift)))| {
-                *y = (x - mean) * inverse * scale + shift;
-            });
-        } else {
-            for (i, (out, x)) in out.chunks_exact_mut(norm.span).zip(x.chunks_exact(norm.span)).enumerate() {
-                let (scale, shift) = (norm.scale[first + i], norm.shift[first + i]);
-                out.iter_mut().zip(x).for_each(|(y, x)| *y = (x - mean) * inverse * scale + shift);
+        let parts = if norm.span == 1 { out.len() } else { norm.span };
+        for (channel, out) in out.chunks_exact_mut(parts).enumerate() {
+            for (i, out) in out.chunks_mut(PIECE).enumerate() {
+                if let Some(x) = x {
+                    out.copy_from_slice(&x[channel * parts + i * PIECE..][..out.len()]);
+                }
+                if norm.span == 1 {
+                    let start = first + i * PIECE;
+                    let parameters = norm.scale[start..].iter().zip(&norm.shift[start..]);
+                    out.iter_mut().zip(parameters).for_each(|(v, (scale, shift))| {
+                        *v = (*v - mean) * inverse * scale + shift;
+                    });
+                } else {
+                    let (scale, shift) = (norm.scale[first + channel], norm.shift[first + channel]);
+                    out.iter_mut().for_each(|v| *v = (*v - mean) * inverse * scale + shift);
+                }
+                if let Some(function) = norm.function {
+                    function.apply(out);
+                }
             }
-        }
-        if let Some(function) = norm.function {
-            function.apply(out);
         }
     }
 }
@@ -195,9 +220,15 @@ mod tests {
 
     #[test]
     fn equals_the_definition() {
-        for (groups, channels, span, batch) in
-            [(1, 7, 1, 3), (1, 1280, 1, 20), (3, 6, 15, 2), (32, 320, 64, 1), (2, 2, 1, 5)]
-        {
+        for (groups, channels, span, batch) in [
+            (1, 7, 1, 3),
+            (1, 1280, 1, 20),
+            (1, 4099, 1, 2),
+            (3, 6, 15, 2),
+            (32, 320, 64, 1),
+            (2, 2, 1, 5),
+            (1, 2, 4100, 1),
+        ] {
             let (scale, shift) = (wave(channels, 1.1), wave(channels, 0.7));
             for function in [None, Some(Function::Silu)] {
                 let norm = Norm { groups, span, eps: 1e-5, scale: &scale, shift: &shift, function };
@@ -208,6 +239,9 @@ mod tests {
                     normalise(isa, &norm, &x, &mut out);
                     let worst = out.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
                     assert!(worst < 2e-5, "{isa} {groups} {channels} {span} {batch}: {worst}");
+                    let mut in_place = x.clone();
+                    normalise_in_place(isa, &norm, &mut in_place);
+                    assert_eq!(in_place, out, "{isa}");
                 }
             }
         }

@@ -46,14 +46,25 @@ impl ResnetBlock2d {
 
     /// `x` [b, inputs, h, w] and the timestep's vector [b, time_width] to [b, outputs, h, w].
     pub(crate) fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
+        let y = self.first_conv(&self.norm1.forward_activated(x, Activation::Silu)?, time)?;
+        self.end(x, self.norm2.forward_activated_in_place(y, Activation::Silu)?)
+    }
+
+    /// As [`ResnetBlock2d::forward`] for an `x` that nothing else needs: where the residual is another map, its memory is used.
+    pub(crate) fn forward_owned(&self, x: Tensor, time: Option<&Tensor>) -> Result<Tensor> {
+        let Some(shortcut) = &self.conv_shortcut else { return self.forward(&x, time) };
+        let residual = shortcut.forward(&x)?;
+        let y = self.first_conv(&self.norm1.forward_activated_in_place(x, Activation::Silu)?, time)?;
+        let y = self.norm2.forward_activated_in_place(y, Activation::Silu)?;
+        self.conv2.forward_with(&y, &ConvExtras { residual: Some(&residual), ..ConvExtras::default() })
+    }
+
+    fn first_conv(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
         let time = match (&self.time_emb_proj, time) {
             (Some(projection), Some(time)) => Some(projection.forward(&Activation::Silu.forward(time)?)?),
             _ => None,
         };
-        let y = self.norm1.forward_activated(x, Activation::Silu)?;
-        let y = self.conv1.forward_with(&y, &ConvExtras { shift: time.as_ref(), ..ConvExtras::default() })?;
-        let y = self.norm2.forward_activated(&y, Activation::Silu)?;
-        self.end(x, &y)
+        self.conv1.forward_with(x, &ConvExtras { shift: time.as_ref(), ..ConvExtras::default() })
     }
 
     /// As [`ResnetBlock2d::forward`] without a timestep, strip by strip: the input, unless it is enlarged on the way, and the
@@ -72,15 +83,15 @@ impl ResnetBlock2d {
         for strip in &strips {
             let (rows, place) = x.rows_around(strip, 2)?;
             let y = self.norm2.forward_activated_as(&halfway(&rows)?, &second, Activation::Silu)?;
-            whole.put(strip.start, &self.end(&rows, &y)?, place)?;
+            whole.put(strip.start, &self.end(&rows, y)?, place)?;
         }
         whole.finish()
     }
 
     /// The second convolution of `y`, around the residual `x`.
-    fn end(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    fn end(&self, x: &Tensor, y: Tensor) -> Result<Tensor> {
         let shortcut = self.conv_shortcut.as_ref().map(|shortcut| shortcut.forward(x)).transpose()?;
         let residual = Some(shortcut.as_ref().unwrap_or(x));
-        self.conv2.forward_with(y, &ConvExtras { residual, ..ConvExtras::default() })
+        self.conv2.forward_with(&y, &ConvExtras { residual, ..ConvExtras::default() })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, Range};
 
-use candle_core::{bail, CpuStorage, DType, Device, Error, Result, Shape, Storage, Tensor};
+use candle_core::{bail, CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, Shape, Storage, Tensor};
 
 use crate::kernels::gemm::Values;
 use crate::kernels::{memory, Isa};
@@ -50,6 +50,29 @@ pub(super) fn filled(shape: impl Into<Shape>, f: impl FnOnce(&mut [f32]) -> Resu
     let mut values = memory::unfilled(shape.elem_count());
     f(&mut values)?;
     Tensor::from_vec(values, shape, &Device::Cpu)
+}
+
+/// `x`, an f32 tensor on the CPU, with its values replaced by what `f` makes of them. Tensors that share its memory change with it.
+pub(super) fn changed(x: Tensor, f: impl Fn(&mut [f32])) -> Result<Tensor> {
+    struct Change<F>(F);
+
+    impl<F: Fn(&mut [f32])> InplaceOp1 for Change<F> {
+        fn name(&self) -> &'static str {
+            "change"
+        }
+
+        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+            match (storage, layout.contiguous_offsets()) {
+                (CpuStorage::F32(values), Some((start, end))) => (self.0)(&mut values[start..end]),
+                _ => bail!("expected a contiguous f32 tensor on the CPU"),
+            }
+            Ok(())
+        }
+    }
+
+    let x = x.contiguous()?;
+    x.inplace_op1(&Change(f))?;
+    Ok(x)
 }
 
 /// Calls `f` with the values of weights as they are stored; types other than those of [`Values`] become f32 first.

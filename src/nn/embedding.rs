@@ -1,13 +1,15 @@
 //! Tables of vectors, and the sinusoidal embedding of timesteps.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::Params;
 
-/// A table of vectors.
+/// A table of vectors. On the CPU it stays in half precision if it is stored so.
 #[derive(Debug, Clone)]
 pub struct Embedding {
     weight: Tensor,
+    /// The type of the vectors that are handed out.
+    dtype: DType,
 }
 
 impl Embedding {
@@ -16,7 +18,11 @@ impl Embedding {
     /// # Errors
     /// When the tensor library fails.
     pub fn new(entries: usize, width: usize, params: &Params) -> Result<Self> {
-        Ok(Embedding { weight: params.get((entries, width), "weight")? })
+        let weight = params.get_stored((entries, width), "weight")?;
+        let dtype = params.precision().activation_dtype(params.device());
+        let keep = params.device().is_cpu() && matches!(weight.dtype(), DType::F16 | DType::BF16);
+        let weight = if keep { weight } else { weight.to_dtype(dtype)?.to_device(params.device())? };
+        Ok(Embedding { weight, dtype })
     }
 
     /// The vectors of `ids` (u32, any shape): [..., width].
@@ -26,7 +32,7 @@ impl Embedding {
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
         let mut dims = ids.dims().to_vec();
         dims.push(self.weight.dim(1)?);
-        self.weight.index_select(&ids.flatten_all()?, 0)?.reshape(dims)
+        self.weight.index_select(&ids.flatten_all()?, 0)?.to_dtype(self.dtype)?.reshape(dims)
     }
 
     /// The first `count` vectors: [count, width].
@@ -34,7 +40,7 @@ impl Embedding {
     /// # Errors
     /// When the table has fewer.
     pub fn first(&self, count: usize) -> Result<Tensor> {
-        self.weight.narrow(0, 0, count)
+        self.weight.narrow(0, 0, count)?.to_dtype(self.dtype)
     }
 }
 

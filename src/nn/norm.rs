@@ -34,7 +34,7 @@ impl LayerNorm {
 
     fn normalise(&self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() {
-            return on_cpu(x, (&self.weight, &self.bias), (1, 1), self.eps, None, None);
+            return on_cpu(Input::Kept(x), (&self.weight, &self.bias), (1, 1), self.eps, None, None);
         }
         let (weight, bias) = (self.weight.to_dtype(DType::F32)?, self.bias.to_dtype(DType::F32)?);
         normalise(x, self.eps)?.broadcast_mul(&weight)?.broadcast_add(&bias)?.to_dtype(x.dtype())
@@ -76,6 +76,20 @@ impl GroupNorm {
     /// When the shapes do not fit.
     pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
         timed(LayerKind::Norm, 0, || self.normalise(x, Some(activation)))
+    }
+
+    /// As [`GroupNorm::forward_activated`], but on the CPU in the memory of `x`, which no other tensor may be using.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward_activated_in_place(&self, x: Tensor, activation: Activation) -> Result<Tensor> {
+        timed(LayerKind::Norm, 0, || {
+            let (_, _, span) = self.check(&x)?;
+            if !x.device().is_cpu() {
+                return self.normalise(&x, Some(activation));
+            }
+            on_cpu(Input::Owned(x), (&self.weight, &self.bias), (self.groups, span), self.eps, None, Some(activation))
+        })
     }
 
     /// As [`GroupNorm::forward_activated`], but with these moments in place of its own: those of a picture that `x` is a part of.
@@ -128,7 +142,8 @@ impl GroupNorm {
             candle_core::bail!("the moments are not those of {:?}", x.dims());
         }
         if x.device().is_cpu() {
-            return on_cpu(x, (&self.weight, &self.bias), (self.groups, span), self.eps, moments, activation);
+            let parameters = (&self.weight, &self.bias);
+            return on_cpu(Input::Kept(x), parameters, (self.groups, span), self.eps, moments, activation);
         }
         let rows = x.reshape((batch, self.groups, ()))?;
         let by_channel = |t: &Tensor| t.to_dtype(DType::F32)?.reshape((1, channels, 1, 1));
@@ -166,24 +181,45 @@ impl GroupMoments {
     }
 }
 
+/// What is normalised.
+enum Input<'a> {
+    /// It stays as it is.
+    Kept(&'a Tensor),
+    /// The result takes its place.
+    Owned(Tensor),
+}
+
+impl Input<'_> {
+    fn tensor(&self) -> &Tensor {
+        match self {
+            Input::Kept(x) => x,
+            Input::Owned(x) => x,
+        }
+    }
+}
+
 /// `x` on the CPU in groups of channels of `span` values each, see [`Norm`].
 fn on_cpu(
-    x: &Tensor,
+    x: Input,
     (scale, shift): (&Tensor, &Tensor),
     (groups, span): (usize, usize),
     eps: f64,
     moments: Option<&GroupMoments>,
     activation: Option<Activation>,
 ) -> Result<Tensor> {
-    let x = x.contiguous()?;
-    let (values, scale, shift) = (floats(&x)?, floats(scale)?, floats(shift)?);
+    let (scale, shift) = (floats(scale)?, floats(shift)?);
     let row = scale.len() / groups * span;
-    if row == 0 || !values.len().is_multiple_of(row) {
-        candle_core::bail!("cannot normalise {:?} in rows of {row}", x.dims());
+    if row == 0 || !x.tensor().elem_count().is_multiple_of(row) {
+        candle_core::bail!("cannot normalise {:?} in rows of {row}", x.tensor().dims());
     }
     let function = activation.map(Activation::function);
     let norm = Norm { groups, span, eps, scale: &scale, shift: &shift, function };
     let isa = cpu::isa()?;
+    let x = match x {
+        Input::Owned(x) => return cpu::changed(x, |x| norm::normalise_in_place(isa, &norm, x)),
+        Input::Kept(x) => x.contiguous()?,
+    };
+    let values = floats(&x)?;
     cpu::filled(x.shape().clone(), |y| {
         match moments {
             Some(moments) => norm::normalise_as(isa, &norm, &moments.0, &values, y),
@@ -212,7 +248,11 @@ mod tests {
         let norm = GroupNorm { weight: wave(&[6], 1.1, 2.0), bias: wave(&[6], 0.3, 0.0), groups: 3, eps: 1e-5 };
         let x = wave(&[2, 6, 3, 5], 0.9, 0.5);
         let expected = norm.forward(&x).unwrap().silu().unwrap();
-        assert!(max_difference(&norm.forward_activated(&x, Activation::Silu).unwrap(), &expected) < 1e-6);
+        let activated = norm.forward_activated(&x, Activation::Silu).unwrap();
+        assert!(max_difference(&activated, &expected) < 1e-6);
+        let in_place = norm.forward_activated_in_place(x.clone(), Activation::Silu).unwrap();
+        assert!(max_difference(&in_place, &activated) == 0.0 && max_difference(&x, &activated) == 0.0);
+        assert!(norm.forward_activated_in_place(wave(&[1, 5, 2, 2], 0.1, 0.0), Activation::Silu).is_err());
     }
 
     fn wave(shape: &[usize], speed: f32, offset: f32) -> Tensor {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::kernels::memory::release_unused;
 use crate::kernels::peak::{self, Peak};
 use crate::kernels::Isa;
 use crate::nn::profile::{self, Profile};
@@ -121,6 +122,7 @@ impl Bench<'_> {
     fn decode(&mut self) -> Result<Times> {
         let (plan, model, machine) = (self.plan, self.model, self.machine);
         let latents = latents::from_noise(plan, latents::noise(plan).as_mut(), machine)?.narrow(0, 0, 1)?;
+        release_unused();
         self.repeat(Phase::Decode, |_| decode::pixels(&model.vae, &plan.family, machine, &latents).map(drop))
     }
 

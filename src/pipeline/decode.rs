@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use image::RgbImage;
 
 use crate::image::{check_decoded, check_picture, to_pictures};
+use crate::kernels::memory::release_unused;
 use crate::models::vae::AutoencoderKl;
 use crate::nn::Precision;
 use crate::pipeline::model::{vae_precision, Model};
@@ -27,6 +28,7 @@ pub fn decode(
     events: &mut dyn Events,
 ) -> Result<Vec<RgbImage>> {
     check_decoded(latents)?;
+    release_unused();
     let start = Instant::now();
     let total = latents.dim(0)?;
     events.on(Event::Begin { phase: Phase::Decode, total })?;

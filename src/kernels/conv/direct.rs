@@ -4,13 +4,13 @@
 //! columns is then copied from it at one offset for each tap and channel (implicit im2col, Chetlur et al. 2014). The weights'
 //! depth runs tap by tap, so that channels which are paired lie in one unit of the picture.
 
-use std::cell::Cell;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::super::gemm::{Bias, Epilogue, Fill, Kernel, Packed, Product, Target};
 use super::super::isa::per_isa;
+use super::super::memory::unfilled_units;
 use super::source::{Place, Source};
 use super::{Finish, Pictures, Window};
 
@@ -29,17 +29,13 @@ pub(super) fn conv2d(
     [height, width]: [usize; 2],
     out: &mut [f32],
 ) {
-    thread_local! {
-        static IMAGE: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
-    }
     let kernel = *weights.kernel();
     let row_units = pictures.batch * kernel.units(pictures.channels) * ((width - 1) * window.stride + window.kernel);
     let rows = (STRIP / row_units).saturating_sub(window.kernel) / window.stride;
     let rows = height.div_ceil(height.div_ceil(rows.max(1)));
-    let mut image = IMAGE.take();
     for start in (0..height).step_by(rows) {
         let rows = start..(start + rows).min(height);
-        let strip = Strip::new(x, pictures, window, kernel, rows.clone(), width, image);
+        let strip = Strip::new(x, pictures, window, kernel, rows.clone(), width);
         let bias = match finish.shift {
             None => Bias::Rows(finish.bias),
             Some(shift) => Bias::RowsAndPictures(finish.bias, shift),
@@ -52,9 +48,7 @@ pub(super) fn conv2d(
         };
         let epilogue = Epilogue { bias, function: finish.function, residual: finish.residual, target };
         Product { weights, other: &strip, lines: strip.places.len() }.run(&epilogue, out);
-        image = strip.image;
     }
-    IMAGE.set(image);
 }
 
 /// Some rows of the output, and what their windows see.
@@ -71,7 +65,7 @@ struct Strip {
 }
 
 impl Strip {
-    /// For `rows` of the output; `image` is memory to use again.
+    /// For `rows` of the output.
     fn new(
         x: &[f32],
         pictures: &Pictures,
@@ -79,12 +73,11 @@ impl Strip {
         kernel: Kernel,
         rows: Range<usize>,
         out_width: usize,
-        mut image: Vec<u32>,
     ) -> Self {
         let reach = |outputs: usize| (outputs - 1) * window.stride + window.kernel;
         let (height, width) = (reach(rows.len()), reach(out_width));
         let channels = kernel.units(pictures.channels);
-        image.resize(pictures.batch * height * channels * width, 0);
+        let mut image = unfilled_units(pictures.batch * height * channels * width);
         let source = Source::new(x, pictures, window, kernel);
         image.par_chunks_exact_mut(channels * width).enumerate().for_each_init(Vec::new, |scratch, (index, lines)| {
             let (picture, y) = (index / height, index % height);

@@ -6,13 +6,14 @@
 
 #![expect(unsafe_code, reason = "squares of one output are written by several threads")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::super::gemm::{Kernel, Packed};
 use super::super::isa::per_isa;
+use super::super::memory::unfilled_units;
 use super::super::output::Output;
 use super::source::{Place, Source};
 use super::transform::{self, transform_pixels, transform_sums, transform_weights, PixelLines};
@@ -43,7 +44,6 @@ pub(super) fn conv2d(
     out: &mut [f32],
 ) {
     thread_local! {
-        static PIXELS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
     let kernel = *weights.kernel();
@@ -51,23 +51,19 @@ pub(super) fn conv2d(
     let source = Source::new(x, pictures, window, kernel);
     let plan = Plan::new(&grid, pictures.channels, weights, rayon::current_num_threads());
     let job = Job { grid, channels: pictures.channels, source, weights, finish, out: Output::new(out) };
-    let mut pixels = PIXELS.take();
     for start in (0..grid.blocks()).step_by(plan.blocks_at_a_time) {
         let blocks = start..(start + plan.blocks_at_a_time).min(grid.blocks());
-        if plan.shared {
-            job.transform(&blocks, &mut pixels);
-        }
+        let shared = plan.shared.then(|| job.transform(&blocks));
         let slabs = job.slabs(&blocks);
         let tasks = blocks.len().div_ceil(plan.blocks) * plan.row_tasks();
         (0..tasks).into_par_iter().with_max_len(1).for_each(|index| {
             let (rows, index) = (index % plan.row_tasks() * plan.panels, index / plan.row_tasks() * plan.blocks);
             let panels = rows..(rows + plan.panels).min(plan.all_panels);
             let part = start + index..(start + index + plan.blocks).min(blocks.end);
-            let pixels = plan.shared.then(|| &pixels[index * slabs..]);
+            let pixels = shared.as_ref().map(|pixels| &pixels[index * slabs..]);
             SCRATCH.with_borrow_mut(|scratch| job.run(&panels, &part, pixels, scratch));
         });
     }
-    PIXELS.set(pixels);
 }
 
 /// The squares of all outputs, in blocks.
@@ -225,8 +221,8 @@ impl Job<'_> {
     }
 
     /// Transforms the pixels of `blocks`: block by block, group by group a slab of [products][channels][line].
-    fn transform(&self, blocks: &Range<usize>, pixels: &mut Vec<u32>) {
-        grow(pixels, blocks.len() * self.slabs(blocks));
+    fn transform(&self, blocks: &Range<usize>) -> Vec<u32> {
+        let mut pixels = unfilled_units(blocks.len() * self.slabs(blocks));
         let mut pieces = Vec::new();
         for (block, slab) in blocks.clone().zip(pixels.chunks_mut(self.slabs(blocks))) {
             let mut rest = slab;
@@ -240,6 +236,7 @@ impl Job<'_> {
         pieces.into_par_iter().for_each_init(PixelLines::default, |lines, (block, group, piece)| {
             self.transform_group(block, self.group(group), piece, lines);
         });
+        pixels
     }
 
     fn transform_group(&self, block: usize, channels: Range<usize>, slab: &mut [u32], lines: &mut PixelLines) {

@@ -138,7 +138,7 @@ impl UpBlock {
         let mut x = x.clone();
         for (i, resnet) in self.resnets.iter().enumerate() {
             let Some(skip) = skips.pop() else { candle_core::bail!("the way up has more layers than the way down") };
-            x = resnet.forward(&Tensor::cat(&[&x, &skip], 1)?, Some(condition.time))?;
+            x = resnet.forward_owned(Tensor::cat(&[&x, &skip], 1)?, Some(condition.time))?;
             x = attend(&self.attentions, i, x, condition.text)?;
         }
         if let Some(upsampler) = &self.upsampler {

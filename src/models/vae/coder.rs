@@ -48,8 +48,9 @@ impl Tail {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.conv_out.forward(&self.conv_norm_out.forward_activated(x, Activation::Silu)?)
+    /// For an `x` that nothing else needs.
+    fn forward_owned(&self, x: Tensor) -> Result<Tensor> {
+        self.conv_out.forward(&self.conv_norm_out.forward_activated_in_place(x, Activation::Silu)?)
     }
 
     fn forward_in_strips(&self, x: &FeatureMap) -> Result<Tensor> {
@@ -110,7 +111,7 @@ impl Encoder {
                 x = downsampler.forward(&x)?;
             }
         }
-        self.tail.forward(&self.mid_block.forward(&x)?)
+        self.tail.forward_owned(self.mid_block.forward(&x)?)
     }
 }
 
@@ -147,13 +148,13 @@ impl Decoder {
         let mut x = self.mid_block.forward(&self.conv_in.forward(z)?)?;
         for (resnets, upsampler) in &self.up_blocks {
             for resnet in resnets {
-                x = resnet.forward(&x, None)?;
+                x = resnet.forward_owned(x, None)?;
             }
             if let Some(upsampler) = upsampler {
                 x = upsampler.forward(&x, None)?;
             }
         }
-        self.tail.forward(&x)
+        self.tail.forward_owned(x)
     }
 
     /// As [`Decoder::forward`], with what is larger than the latents in strips of `values` values.

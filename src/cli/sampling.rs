@@ -30,7 +30,8 @@ pub struct SamplingArgs {
 
     /// The sampler [default: the model's].
     ///
-    /// One of ddim, ddpm, pndm, euler, euler-a, heun, dpm++2m, dpm++2m-sde, dpm++sde, unipc, lms, lcm. `dpm++2m-karras` is
+    /// One of ddim, ddpm, pndm, euler, euler-a, heun, dpm++2m, dpm++2m-sde, dpm++sde, unipc, lms, lcm, flow-euler,
+    /// which is for FLUX and Stable Diffusion 3 and their only one. `dpm++2m-karras` is
     /// short for `dpm++2m` with `--sigmas karras`; the other spacings can stand there too.
     #[arg(long, value_name = "NAME", value_parser = values::scheduler)]
     pub scheduler: Option<SchedulerChoice>,

@@ -43,8 +43,8 @@ pub struct Shape {
     pub width: usize,
 }
 
-/// `softmax(scale q k^T + mask) v` head by head, to `out` [batch, queries, heads, width]; `mask` is [queries, keys]. Operands
-/// are rounded as `kernel` says, probabilities too; scores, their softmax and sums are f32.
+/// `softmax(scale q k^T + mask) v` head by head, to `out` [batch, queries, heads, width]; `mask` is [queries, keys] for all heads or
+/// [heads, queries, keys]. Operands are rounded as `kernel` says, probabilities too; scores, their softmax and sums are f32.
 ///
 /// # Panics
 /// When the slices have other sizes.
@@ -72,7 +72,7 @@ pub fn attention_in_slices(
     let Shape { batch, heads, queries, keys, width } = *shape;
     assert!(q.len() == batch * queries * heads * width && out.len() == q.len());
     assert!(k.len() == batch * keys * heads * width && v.len() == k.len());
-    assert!(mask.is_none_or(|mask| mask.len() == queries * keys));
+    assert!(mask.is_none_or(|mask| [queries * keys, heads * queries * keys].contains(&mask.len())));
     if out.is_empty() || keys == 0 {
         return out.fill(0.0);
     }
@@ -245,7 +245,7 @@ impl Task<'_> {
             }
             for panel in 0..panels {
                 let first = queries.start + panel * rows;
-                self.soften(panel, first..(first + rows).min(queries.end), &block, scratch);
+                self.soften(head, panel, first..(first + rows).min(queries.end), &block, scratch);
             }
             let (units, size) = (kernel.units(block.len()), rows * self.layout.value_width());
             let probabilities = scratch.probabilities.chunks_exact(rows * units);
@@ -277,12 +277,12 @@ impl Task<'_> {
     }
 
     /// The probabilities of a panel's queries for a block, before they are divided by their sum.
-    fn soften(&self, panel: usize, queries: Range<usize>, block: &Range<usize>, scratch: &mut Scratch) {
+    fn soften(&self, head: usize, panel: usize, queries: Range<usize>, block: &Range<usize>, scratch: &mut Scratch) {
         let kernel = self.layout.kernel;
         let (rows, units, keys) = (kernel.rows(), kernel.units(block.len()), block.len());
         let padded = keys.next_multiple_of(kernel.lanes());
         let scores = &mut scratch.scores[panel * rows * padded..][..rows * padded];
-        self.mask_panel(&queries, block, scores);
+        self.mask_panel(head, &queries, block, scores);
         let tiles = Tiles { scores, rows, width: kernel.width(), keys: padded };
         let value_width = self.layout.value_width();
         let sums = &mut scratch.sums[panel * rows * value_width..][..rows * value_width];
@@ -311,13 +311,18 @@ impl Task<'_> {
     }
 
     /// Adds the mask to a panel's scores, and hides what only fills its last vector.
-    fn mask_panel(&self, queries: &Range<usize>, block: &Range<usize>, scores: &mut [f32]) {
+    fn mask_panel(&self, head: usize, queries: &Range<usize>, block: &Range<usize>, scores: &mut [f32]) {
         let kernel = self.layout.kernel;
         let (rows, keys) = (kernel.rows(), block.len());
         let padded = keys.next_multiple_of(kernel.lanes());
         if self.mask.is_none() && padded == keys {
             return;
         }
+        let shape = self.layout.shape;
+        let mask = self.mask.map(|mask| {
+            let own = shape.queries * shape.keys;
+            &mask[if mask.len() > own { head % shape.heads * own } else { 0 }..]
+        });
         let mut rest = scores;
         for start in (0..padded).step_by(kernel.width()) {
             let width = kernel.width().min(padded - start);
@@ -326,8 +331,8 @@ impl Task<'_> {
             for (query, line) in queries.clone().zip(tile.chunks_exact_mut(width)) {
                 let (seen, filling) = line.split_at_mut(width.min(keys - start));
                 filling.fill(LOWEST);
-                if let Some(mask) = self.mask {
-                    let mask = &mask[query * self.layout.shape.keys + block.start + start..];
+                if let Some(mask) = mask {
+                    let mask = &mask[query * shape.keys + block.start + start..];
                     seen.iter_mut().zip(mask).for_each(|(score, mask)| *score += mask);
                 }
             }

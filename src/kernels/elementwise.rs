@@ -64,6 +64,18 @@ per_isa! {
     }
 }
 
+per_isa! {
+    fn gated_row(a: &[f32], b: &[f32], gate: &[f32], to: &mut [f32]) {
+        to.iter_mut().zip(a.iter().zip(b).zip(gate)).for_each(|(to, ((a, b), gate))| *to = a + b * gate);
+    }
+}
+
+per_isa! {
+    fn product(a: &[f32], b: &[f32], to: &mut [f32]) {
+        to.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = a * b);
+    }
+}
+
 /// `function` of each value of `x`, to `out`.
 ///
 /// # Panics
@@ -81,6 +93,31 @@ pub fn add(isa: Isa, a: &[f32], b: &[f32], out: &mut [f32]) {
     assert!(a.len() == out.len() && b.len() == out.len());
     let parts = a.par_chunks(TASK).zip(b.par_chunks(TASK));
     out.par_chunks_mut(TASK).zip(parts).for_each(|(out, (a, b))| sum(isa, a, b, out));
+}
+
+/// `a b`, to `out`.
+///
+/// # Panics
+/// When the slices differ in size.
+pub fn multiply(isa: Isa, a: &[f32], b: &[f32], out: &mut [f32]) {
+    assert!(a.len() == out.len() && b.len() == out.len());
+    let parts = a.par_chunks(TASK).zip(b.par_chunks(TASK));
+    out.par_chunks_mut(TASK).zip(parts).for_each(|(out, (a, b))| product(isa, a, b, out));
+}
+
+/// `a + gate b` for rows as long as `gate`, to `out`.
+///
+/// # Panics
+/// When the slices have other sizes.
+pub fn add_gated(isa: Isa, a: &[f32], b: &[f32], gate: &[f32], out: &mut [f32]) {
+    assert!(a.len() == out.len() && b.len() == out.len() && out.len().is_multiple_of(gate.len().max(1)));
+    let width = gate.len().max(1);
+    let some = (TASK / width).max(1) * width;
+    let parts = a.par_chunks(some).zip(b.par_chunks(some));
+    out.par_chunks_mut(some).zip(parts).for_each(|(out, (a, b))| {
+        let rows = a.chunks_exact(width).zip(b.chunks_exact(width));
+        out.chunks_exact_mut(width).zip(rows).for_each(|(out, (a, b))| gated_row(isa, a, b, gate, out));
+    });
 }
 
 /// `a gelu(b)` (Shazeer 2020) for rows `x` [rows, 2 width] that hold a and b, to `out` [rows, width].
@@ -101,19 +138,23 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
-        let x: Vec<f32> = (0..70_002).map(|i| (i as f32 * 0.37).sin() * 6.0).collect();
+        let x: Vec<f32> = (0..70_056).map(|i| (i as f32 * 0.37).sin() * 6.0).collect();
         for function in [Function::Silu, Function::Gelu, Function::GeluTanh, Function::QuickGelu] {
             let results = Isa::all().into_iter().map(|isa| {
                 let (mut out, mut gated, mut sum) = (vec![0.0; x.len()], vec![0.0; x.len() / 2], vec![0.0; x.len()]);
                 apply(isa, function, &x, &mut out);
                 geglu(isa, &x, 9, &mut gated[..x.len() / 2]);
                 add(isa, &x, &out, &mut sum);
-                (out, gated, sum)
+                let (mut product, mut gated_sum) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+                multiply(isa, &x, &out, &mut product);
+                add_gated(isa, &x, &out, &x[..21], &mut gated_sum[..]);
+                (out, gated, sum, product, gated_sum)
             });
             let results: Vec<_> = results.collect();
             assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{function:?}");
-            let (out, gated, sum) = &results[0];
-            assert!((sum[5] - x[5] - out[5]).abs() < 1e-6);
+            let (out, gated, sum, product, gated_sum) = &results[0];
+            assert!((sum[5] - x[5] - out[5]).abs() < 1e-6 && (product[5] - x[5] * out[5]).abs() < 1e-6);
+            assert!((gated_sum[26] - x[26] - out[26] * x[5]).abs() < 1e-5);
             if function == Function::Gelu {
                 assert!((gated[4] - x[4] * out[13]).abs() < 1e-6 && (gated[13] - x[22] * out[31]).abs() < 1e-6);
             }

@@ -5,8 +5,12 @@
 
 pub mod clip;
 mod config;
+mod dit;
+pub mod flux;
+pub mod mmdit;
 mod resnet;
 mod strips;
+pub mod t5;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unet;

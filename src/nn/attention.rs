@@ -36,7 +36,8 @@ impl AttentionMethod {
 
 /// `softmax(q k^T / sqrt(d) + mask) v`, softmax in f32.
 ///
-/// `q` is [b, n, heads d], `k` and `v` are [b, m, heads d], `mask` is [n, m] and added to the scores; the result is [b, n, heads d].
+/// `q` is [b, n, heads d], `k` and `v` are [b, m, heads d], `mask` is [n, m] for all heads or [heads, n, m] and added to the scores; the
+/// result is [b, n, heads d].
 /// `precision` is that of the operands on the CPU. `upcast` computes the scores of half-precision queries and keys in f32, for
 /// models whose scores overflow.
 ///
@@ -56,7 +57,8 @@ pub fn scaled_dot_product_attention(
     if heads == 0 || !width.is_multiple_of(heads) || !fits(k, keys) || !fits(v, keys) {
         candle_core::bail!("{heads} heads cannot attend with {:?} to {:?} and {:?}", q.dims(), k.dims(), v.dims());
     }
-    if let Some(mask) = mask.filter(|mask| mask.dims() != [queries, keys]) {
+    let masks = |mask: &Tensor| mask.dims() == [queries, keys] || mask.dims() == [heads, queries, keys];
+    if let Some(mask) = mask.filter(|mask| !masks(mask)) {
         candle_core::bail!("a mask of {:?} does not fit {queries} queries and {keys} keys", mask.dims());
     }
     if q.device().is_cpu() {
@@ -96,7 +98,8 @@ fn on_device([q, k, v]: [Tensor; 3], mask: Option<&Tensor>, upcast: bool, method
         let scale = 1.0 / (q.dim(3)? as f64).sqrt();
         return flash::attention(&q, &k, &v, scale);
     }
-    let at_once = method.heads_at_once();
+    // A mask for each head goes with all heads.
+    let at_once = if mask.is_some_and(|mask| mask.rank() > 2) { usize::MAX } else { method.heads_at_once() };
     if at_once >= batch * heads {
         return in_blocks([&q, &k, &v], mask, upcast);
     }
@@ -123,7 +126,7 @@ fn in_blocks([q, k, v]: [&Tensor; 3], mask: Option<&Tensor>, upcast: bool) -> Re
         let count = block.min(queries - start);
         let scores = q.narrow(2, start, count)?.contiguous()?.matmul(&keys_transposed)?.to_dtype(DType::F32)?;
         let scores = match mask {
-            Some(mask) => scores.broadcast_add(&mask.narrow(0, start, count)?)?,
+            Some(mask) => scores.broadcast_add(&mask.narrow(mask.rank() - 2, start, count)?)?,
             None => scores,
         };
         outputs.push(candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?.matmul(v)?);

@@ -47,12 +47,22 @@ impl Linear {
     /// # Errors
     /// When the tensor library fails.
     pub fn from_pointwise_conv(inputs: usize, outputs: usize, params: &Params) -> Result<Self> {
-        let weight = match Weight::new((outputs, inputs, 1, 1), params, columns(outputs, inputs))? {
-            Weight::Tensor(tensor) => Weight::Tensor(tensor.reshape((outputs, inputs))?),
+        Self::from_patch_conv(inputs, outputs, 1, params)
+    }
+
+    /// A convolution whose stride is its kernel, `weight` [out, in, side, side] and `bias` [out], for patches that lie as rows: of `in`
+    /// times `side` times `side` values.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn from_patch_conv(inputs: usize, outputs: usize, side: usize, params: &Params) -> Result<Self> {
+        let values = inputs * side * side;
+        let weight = match Weight::new((outputs, inputs, side, side), params, columns(outputs, values))? {
+            Weight::Tensor(tensor) => Weight::Tensor(tensor.reshape((outputs, values))?),
             packed @ Weight::Packed(_) => packed,
         };
         let bias = Some(params.get(outputs, "bias")?);
-        Ok(Linear { weight, bias, inputs, outputs, precision: params.precision() })
+        Ok(Linear { weight, bias, inputs: values, outputs, precision: params.precision() })
     }
 
     /// The precision of its product.

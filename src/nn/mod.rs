@@ -4,6 +4,7 @@
 //! [`Precision`] means there: on the CPU the kernels of [`crate::kernels`], elsewhere the operations of candle.
 
 mod activation;
+mod adaptive;
 mod attention;
 mod conv;
 mod cpu;
@@ -15,12 +16,15 @@ mod precision;
 pub mod profile;
 mod resample;
 mod rms_norm;
+mod rotary;
+mod self_attention;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod weight;
 
 pub use activation::{geglu, Activation};
+pub use adaptive::{gated_add, modulated_norm, product};
 pub use attention::{causal_mask, scaled_dot_product_attention, AttentionMethod, KeysValues, MultiHeadAttention};
 pub use conv::{Conv2d, Conv2dConfig, ConvExtras};
 pub use embedding::{timestep_embedding, Embedding};
@@ -30,4 +34,6 @@ pub use params::{ParamSource, Params, Survey};
 pub use precision::Precision;
 pub use resample::{Downsample2d, Upsample2d};
 pub use rms_norm::RmsNorm;
+pub use rotary::Rotary;
+pub use self_attention::SelfAttention;
 pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};

@@ -230,7 +230,7 @@ fn on_cpu(
 }
 
 /// The last dimension with mean 0 and variance 1, in f32, on any device.
-fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
+pub(super) fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
     let wide = x.to_dtype(DType::F32)?;
     let centred = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;

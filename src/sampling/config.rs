@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::ScheduleError;
-use super::settings::{Prediction, Settings};
+use super::settings::{FlowGrid, Prediction, Settings};
 use super::{Sampler, SigmaSpacing};
 
 /// A scheduler's configuration as its file has it.
@@ -17,7 +17,16 @@ pub struct SchedulerConfig {
     values: Map<String, Value>,
     /// Values that are absent from the file, and that hold for its own class only.
     own: Map<String, Value>,
+    /// What the pipeline of a model trained by flow matching tells its scheduler: where noise levels begin and end, and the tokens of
+    /// the picture.
+    flow: (FlowGrid, usize),
 }
+
+/// Tokens of a picture of 1024x1024 pixels.
+const USUAL_TOKENS: usize = 4096;
+
+/// The class of models trained by flow matching.
+const FLOW: &str = "FlowMatchEulerDiscreteScheduler";
 
 /// Classes whose models work with other samplers as well.
 const REPLACEABLE: &[&str] = &[
@@ -40,7 +49,8 @@ impl SchedulerConfig {
         let Some(class) = values.get("_class_name").and_then(Value::as_str) else {
             return Err(ScheduleError::NotAConfig("it has no `_class_name`".into()));
         };
-        Ok(SchedulerConfig { class: class.into(), values, own: Map::new() })
+        let flow = (FlowGrid::default(), USUAL_TOKENS);
+        Ok(SchedulerConfig { class: class.into(), values, own: Map::new(), flow })
     }
 
     /// From the text of the file. Python writes infinite numbers as `-Infinity`, which is no JSON: they are taken for absent
@@ -58,6 +68,23 @@ impl SchedulerConfig {
     #[must_use]
     pub fn with_class(self, class: &str) -> Self {
         SchedulerConfig { class: class.into(), ..self }
+    }
+
+    /// The same for a model trained by flow matching whose noise levels lie so.
+    #[must_use]
+    pub fn with_flow_grid(self, grid: FlowGrid) -> Self {
+        SchedulerConfig { flow: (grid, self.flow.1), ..self }
+    }
+
+    /// The same for a picture of so many tokens: schedulers with `use_dynamic_shifting` go by its size.
+    #[must_use]
+    pub fn with_image_tokens(self, tokens: usize) -> Self {
+        SchedulerConfig { flow: (self.flow.0, tokens), ..self }
+    }
+
+    /// Where noise levels begin and end, and the tokens of the picture.
+    pub(super) fn flow(&self) -> (FlowGrid, usize) {
+        self.flow
     }
 
     /// The same for a model that predicts something else.
@@ -113,6 +140,7 @@ impl SchedulerConfig {
             ("UniPCMultistepScheduler", _) => Ok(Sampler::UniPc),
             ("LMSDiscreteScheduler", _) => Ok(Sampler::Lms),
             ("LCMScheduler", _) => Ok(Sampler::Lcm),
+            (FLOW, _) => Ok(Sampler::FlowEuler),
             ("DPMSolverMultistepScheduler" | "DPMSolverSinglestepScheduler", algorithm) => {
                 Err(Self::unknown(format!("{} ({algorithm})", self.class), true))
             }
@@ -153,6 +181,9 @@ impl SchedulerConfig {
     ) -> Result<(Settings, Vec<String>), ScheduleError> {
         if self.sampler().is_err() && !self.is_replaceable() {
             return Err(Self::unknown(self.class.clone(), false));
+        }
+        if (self.class == FLOW) != (sampler == Sampler::FlowEuler) {
+            return Err(ScheduleError::OtherTraining { sampler });
         }
         if self.own.is_empty() || self.sampler() != Ok(sampler) {
             return Settings::resolve(self, sampler, sigmas);

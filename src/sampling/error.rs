@@ -71,6 +71,12 @@ pub enum ScheduleError {
         /// The most that work.
         most: usize,
     },
+    /// A sampler for models trained by flow matching with another one, or the reverse.
+    #[error("{} does not work with models that are {}trained by flow matching", sampler, if *sampler == Sampler::FlowEuler { "not " } else { "" })]
+    OtherTraining {
+        /// The sampler that was to run.
+        sampler: Sampler,
+    },
     /// Noise at the first step is so strong that nothing of the picture is left, and the model predicts noise.
     #[error("{sampler} cannot start from a signal of zero with a model that predicts noise")]
     NoSignal {
@@ -94,7 +100,7 @@ impl ScheduleError {
         match self {
             Self::NotAConfig(_) => "fetch the model's `scheduler/scheduler_config.json` again".into(),
             Self::UnknownClass { replaceable: true, .. } => {
-                format!("choose one with `--scheduler`: {}", names(|_| true))
+                format!("choose one with `--scheduler`: {}", names(|sampler| sampler != Sampler::FlowEuler))
             }
             Self::UnknownClass { replaceable: false, .. } => "models of this kind are not supported".into(),
             Self::BadValue { .. } => "correct the model's `scheduler/scheduler_config.json`".into(),
@@ -107,6 +113,10 @@ impl ScheduleError {
             Self::StepsOutOfRange { least, most, steps, .. } => {
                 format!("try `--steps {}`", (*steps).clamp(*least, *most))
             }
+            Self::OtherTraining { sampler: Sampler::FlowEuler } => {
+                format!("choose another one: {}", names(|sampler| sampler != Sampler::FlowEuler))
+            }
+            Self::OtherTraining { .. } => format!("this model takes `--scheduler {}`, its default", Sampler::FlowEuler),
             Self::NoSignal { .. } => "take `--scheduler euler`".into(),
             Self::NothingToDo { strength, steps } => {
                 let least = (1000.0 / *steps as f64).ceil() / 1000.0;
@@ -139,6 +149,7 @@ impl From<ScheduleError> for crate::Error {
             S::EtaWithoutDdim { .. }
             | S::EtaOutOfRange { .. }
             | S::SpacingUnknown { .. }
+            | S::OtherTraining { .. }
             | S::StepsOutOfRange { .. }
             | S::NothingToDo { .. } => crate::Error::usage(message, hint),
         }

@@ -22,11 +22,13 @@ impl Sampler {
             Sampler::UniPc => "UniPC",
             Sampler::Lms => "LMS",
             Sampler::Lcm => "LCM",
+            Sampler::FlowEuler => "Euler",
         };
         let schedule = match (spacing, self) {
             (SigmaSpacing::Karras, _) => "Karras",
             (SigmaSpacing::Exponential, _) => "Exponential",
             (SigmaSpacing::Beta, _) => "Beta",
+            (SigmaSpacing::Normal, Sampler::FlowEuler) => "Simple",
             (SigmaSpacing::Normal, Sampler::DpmPp2m | Sampler::DpmPp2mSde | Sampler::DpmPpSde) => "Uniform",
             (SigmaSpacing::Normal, _) => "Automatic",
         };
@@ -36,7 +38,7 @@ impl Sampler {
     /// Whether the sampler can run on sigmas that are spaced otherwise than the model's.
     #[must_use]
     pub fn takes_sigmas(self) -> bool {
-        !matches!(self, Sampler::Ddim | Sampler::Ddpm | Sampler::Pndm | Sampler::Lcm)
+        !matches!(self, Sampler::Ddim | Sampler::Ddpm | Sampler::Pndm | Sampler::Lcm | Sampler::FlowEuler)
     }
 }
 
@@ -136,6 +138,7 @@ mod tests {
             ("uni_pc", "unipc"),
             ("PLMS", "pndm"),
             ("LCMScheduler", "lcm"),
+            ("flow_euler", "flow-euler"),
         ] {
             assert_eq!(meant(theirs).as_deref(), Some(ours), "{theirs}");
         }

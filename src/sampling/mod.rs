@@ -23,4 +23,4 @@ pub use names::{Rng, Sampler, SigmaSpacing, UnknownName};
 pub use noise::{noise_source, Noise, Philox, TorchCpu, Uniform};
 pub use run::{sample, Denoiser, Observer, Step};
 pub use schedule::Schedule;
-pub use settings::Prediction;
+pub use settings::{FlowGrid, Prediction};

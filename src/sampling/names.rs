@@ -109,6 +109,8 @@ names! {
         Lms = "lms",
         /// Latent consistency models (Luo et al. 2023).
         Lcm = "lcm",
+        /// Euler's method for models trained by flow matching (Lipman et al. 2022, Esser et al. 2024).
+        FlowEuler = "flow-euler",
     }
 }
 

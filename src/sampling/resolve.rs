@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::config::SchedulerConfig;
 use super::error::ScheduleError;
-use super::settings::{Betas, Prediction, Settings, Solver, TimestepSpacing, Variance};
+use super::settings::{Betas, Flow, Prediction, Settings, Shift, Solver, TimestepSpacing, Variance};
 use super::{Sampler, SigmaSpacing};
 
 /// The values that each class knows, beside those of all classes and the flags in [`SPACED`].
@@ -27,6 +27,7 @@ fn knows(sampler: Sampler, key: &str) -> bool {
         Sampler::DpmPpSde => (&[SOLVER], "lambda_min_clipped variance_type"),
         Sampler::UniPc => (&[TIMESTEPS, SOLVER, RESCALING], "disable_corrector predict_x0 solver_p"),
         Sampler::Lms => (&[TIMESTEPS], ""),
+        Sampler::FlowEuler => (&[], "invert_sigmas shift_terminal stochastic_sampling time_shift_type"),
         Sampler::Lcm => (&[CLIPPING, RESCALING], "original_inference_steps timestep_scaling thresholding"),
     };
     shared.iter().flat_map(|keys| keys.split(' ')).chain(own.split(' ')).any(|known| known == key)
@@ -83,6 +84,7 @@ impl Settings {
             lambda_min: view.number("lambda_min_clipped", f64::NEG_INFINITY)?,
             original_steps: view.original_steps(train_timesteps)?,
             timestep_scaling: view.number("timestep_scaling", 10.0)?,
+            flow: if sampler == Sampler::FlowEuler { Some(view.flow()?) } else { None },
         };
         Ok((settings, view.notes(requested)))
     }
@@ -116,6 +118,22 @@ impl View<'_> {
     fn refuse_what_is_not_supported(&self) -> Result<(), ScheduleError> {
         for key in ["thresholding", "use_flow_sigmas", "use_lu_lambdas"] {
             if self.flag(key, false)? {
+                return Err(self.file.unsupported(key, self.sampler));
+            }
+        }
+        for key in ["invert_sigmas", "stochastic_sampling"] {
+            if self.flag(key, false)? {
+                return Err(self.file.unsupported(key, self.sampler));
+            }
+        }
+        if self.known("shift_terminal").is_some_and(|value| value.as_f64() != Some(0.0)) {
+            return Err(self.file.unsupported("shift_terminal", self.sampler));
+        }
+        if self.choice("time_shift_type", ["exponential", "linear"], "exponential or linear")? == 1 {
+            return Err(self.file.unsupported("time_shift_type", self.sampler));
+        }
+        for (key, _) in SPACED {
+            if self.sampler == Sampler::FlowEuler && self.file.flag(key, false)? {
                 return Err(self.file.unsupported(key, self.sampler));
             }
         }
@@ -229,6 +247,25 @@ impl View<'_> {
                 _ => Err(self.file.bad(key, "a number above zero")),
             },
         }
+    }
+
+    /// The shift of the class, or that of the picture's size: a straight line through two sizes, as in FLUX's pipeline.
+    fn flow(&self) -> Result<Flow, ScheduleError> {
+        let file = self.file;
+        let (grid, tokens) = file.flow();
+        if !file.flag("use_dynamic_shifting", false)? {
+            return match file.number("shift", 1.0)? {
+                shift if shift > 0.0 => Ok(Flow { grid, shift: Shift::Factor(shift) }),
+                _ => Err(file.bad("shift", "a number above zero")),
+            };
+        }
+        let sizes = (file.number("base_image_seq_len", 256.0)?, file.number("max_image_seq_len", 4096.0)?);
+        let shifts = (file.number("base_shift", 0.5)?, file.number("max_shift", 1.15)?);
+        if sizes.1 <= sizes.0 {
+            return Err(file.bad("max_image_seq_len", "more than `base_image_seq_len`"));
+        }
+        let slope = (shifts.1 - shifts.0) / (sizes.1 - sizes.0);
+        Ok(Flow { grid, shift: Shift::Exponential(tokens as f64 * slope + (shifts.0 - slope * sizes.0)) })
     }
 
     fn variance(&self) -> Result<Variance, ScheduleError> {

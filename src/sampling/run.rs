@@ -74,6 +74,7 @@ pub fn sample(
         Sampler::UniPc => samplers::unipc::sample(run, latents),
         Sampler::Lms => samplers::lms::sample(run, latents),
         Sampler::Lcm => samplers::lcm::sample(run, latents),
+        Sampler::FlowEuler => samplers::flow_euler::sample(run, latents),
     }
 }
 

@@ -54,6 +54,32 @@ pub(super) enum Variance {
     FixedLarge,
 }
 
+/// Where the noise levels of a model trained by flow matching begin and end before they are shifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlowGrid {
+    /// At the first and the last of the model's own: Stable Diffusion 3.
+    #[default]
+    Model,
+    /// At 1 and at a step's share of it: FLUX.
+    Share,
+}
+
+/// How the noise levels of such a model are shifted towards noise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Shift {
+    /// `s t / (1 + (s - 1) t)`.
+    Factor(f64),
+    /// `e^mu / (e^mu + 1 / t - 1)`, with a mu for the size of the picture.
+    Exponential(f64),
+}
+
+/// What a model trained by flow matching is sampled with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Flow {
+    pub grid: FlowGrid,
+    pub shift: Shift,
+}
+
 /// Everything a sampler needs to know but the number of steps.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
@@ -86,4 +112,6 @@ pub(super) struct Settings {
     pub original_steps: usize,
     /// LCM.
     pub timestep_scaling: f64,
+    /// Models trained by flow matching.
+    pub flow: Option<Flow>,
 }

@@ -6,7 +6,7 @@
 //!
 //! - [`wildcards`]: `{a|b}` and `__name__`, drawn from the seed; gives the text that the metadata holds.
 //! - [`prompt`]: A1111's prompt language: weights in brackets, `BREAK`, `[a:b:0.5]`, `[a|b]`.
-//! - [`tokenizer`]: CLIP's tokenizer; [`vocabulary`]: its files.
+//! - [`tokenizer`]: CLIP's tokenizer; [`vocabulary`]: its files; [`t5_tokenizer`]: T5's.
 //! - [`inversion`]: textual-inversion embeddings, words that bring their own vectors.
 //! - [`chunks`]: token tables of 77 places with a weight a token.
 //! - [`emphasis`]: weights applied to hidden states.
@@ -22,6 +22,7 @@ pub mod encode;
 pub mod encoder;
 pub mod inversion;
 pub mod prompt;
+pub mod t5_tokenizer;
 pub mod tokenizer;
 pub mod vocabulary;
 pub mod wildcards;
@@ -30,5 +31,6 @@ pub use conditioning::{Conditioning, Encoded};
 pub use encode::{EncodeOptions, TextStack};
 pub use encoder::TextEncoder;
 pub use inversion::Inversion;
+pub use t5_tokenizer::{T5Tokenizer, T5Tokens};
 pub use tokenizer::{ClipTokenizer, Padding};
 pub use vocabulary::{clip_files, TokenizerFiles};

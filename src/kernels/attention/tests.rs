@@ -19,7 +19,8 @@ fn naive(shape: &Shape, [q, k, v]: [&[f32]; 3], mask: Option<&[f32]>, scale: f32
         let scores: Vec<f64> = (0..keys)
             .map(|key| {
                 let product: f64 = (0..width).map(|c| wide(q[i * width + c]) * wide(k[at(key) + c])).sum();
-                product * wide(scale) + mask.map_or(0.0, |mask| wide(mask[query * keys + key]))
+                let own = |mask: &[f32]| if mask.len() > queries * keys { head * queries * keys } else { 0 };
+                product * wide(scale) + mask.map_or(0.0, |mask| wide(mask[own(mask) + query * keys + key]))
             })
             .collect();
         let highest = scores.iter().copied().fold(f64::MIN, f64::max);
@@ -34,25 +35,29 @@ fn naive(shape: &Shape, [q, k, v]: [&[f32]; 3], mask: Option<&[f32]>, scale: f32
 
 #[test]
 fn equals_the_definition() {
+    // The last number is that of masks.
     let shapes = [
-        ([1, 1, 1, 1, 1], false),
-        ([2, 3, 9, 9, 8], true),
-        ([1, 2, 50, 77, 40], false),
-        ([3, 1, 2, 385, 64], false),
-        ([1, 2, 97, 800, 80], false),
-        ([1, 2, 7, 1000, 160], true),
-        ([1, 1, 65, 65, 512], false),
+        ([1, 1, 1, 1, 1], 0),
+        ([2, 3, 9, 9, 8], 1),
+        ([1, 2, 50, 77, 40], 0),
+        ([3, 1, 2, 385, 64], 0),
+        ([1, 2, 97, 800, 80], 0),
+        ([1, 2, 7, 1000, 160], 1),
+        ([2, 3, 60, 400, 24], 3),
+        ([1, 1, 65, 65, 512], 0),
     ];
-    for ([batch, heads, queries, keys, width], masked) in shapes {
+    for ([batch, heads, queries, keys, width], masks) in shapes {
         let shape = Shape { batch, heads, queries, keys, width };
         let (q, k, v) = (
             wave(batch * queries * heads * width, 0.37),
             wave(batch * keys * heads * width, 0.11),
             wave(batch * keys * heads * width, 0.23),
         );
-        let mask: Vec<f32> =
-            (0..queries * keys).map(|i| if i % keys > i / keys + 3 { f32::NEG_INFINITY } else { 0.3 }).collect();
-        let (mask, scale) = (masked.then_some(mask.as_slice()), (width as f32).sqrt().recip());
+        let hidden = |i: usize| i % keys > i / keys % queries + 3;
+        let mask: Vec<f32> = (0..masks * queries * keys)
+            .map(|i| if hidden(i) { f32::NEG_INFINITY } else { (i as f32 * 0.7).sin() })
+            .collect();
+        let (mask, scale) = ((masks > 0).then_some(mask.as_slice()), (width as f32).sqrt().recip());
         let expected = naive(&shape, [&q, &k, &v], mask, scale);
         for isa in Isa::all() {
             // Probabilities are rounded to bf16: 2^-9 of values up to 2.

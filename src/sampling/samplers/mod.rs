@@ -7,6 +7,7 @@ pub(super) mod dpmpp_2m;
 pub(super) mod dpmpp_sde;
 pub(super) mod euler;
 pub(super) mod euler_a;
+pub(super) mod flow_euler;
 pub(super) mod heun;
 pub(super) mod lcm;
 pub(super) mod lms;

@@ -131,7 +131,8 @@ impl Denoiser for Zero {
 }
 
 fn schedule(sampler: Sampler, steps: usize) -> Schedule {
-    let file = serde_json::json!({"_class_name": "PNDMScheduler", "skip_prk_steps": true, "steps_offset": 1});
+    let class = if sampler == Sampler::FlowEuler { "FlowMatchEulerDiscreteScheduler" } else { "PNDMScheduler" };
+    let file = serde_json::json!({"_class_name": class, "skip_prk_steps": true, "steps_offset": 1});
     let config = SchedulerConfig::from_value(file).unwrap();
     Schedule::plan(&config, Some(sampler), None, steps, 0.0).unwrap()
 }

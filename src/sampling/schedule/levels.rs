@@ -1,7 +1,7 @@
 //! From settings and a number of steps to the timestep and sigma of each call.
 
 use super::model_table::ModelTable;
-use super::{sigmas, timesteps};
+use super::{flow, sigmas, timesteps};
 use crate::sampling::error::ScheduleError;
 use crate::sampling::settings::{Betas, Settings};
 use crate::sampling::{Sampler, SigmaSpacing};
@@ -47,6 +47,7 @@ impl Levels {
             Sampler::Euler | Sampler::EulerA | Sampler::Heun | Sampler::Lms => {
                 interpolated(sampler, settings, table, steps)
             }
+            Sampler::FlowEuler => flow::levels(settings, steps),
             Sampler::DpmPp2m | Sampler::DpmPp2mSde | Sampler::DpmPpSde | Sampler::UniPc => {
                 for_solvers(sampler, settings, table, steps)
             }

@@ -2,6 +2,7 @@
 //! scheduler configuration, in f64.
 
 mod beta_distribution;
+mod flow;
 mod levels;
 mod model_table;
 mod sigmas;
@@ -77,7 +78,9 @@ impl Schedule {
             return Err(config.bad("lambda_min_clipped", "a smaller number"));
         }
         let Levels { steps, timesteps, sigmas } = Levels::new(sampler, &settings, &table, steps);
-        if timesteps.iter().any(|t| *t >= settings.train_timesteps as f64) {
+        let beyond = |t: &f64| *t >= settings.train_timesteps as f64;
+        // Those of flow matching are noise levels, and the first is all noise.
+        if settings.flow.is_none() && timesteps.iter().any(beyond) {
             return Err(config.bad("steps_offset", "a smaller number"));
         }
         let no_signal = || timesteps.iter().any(|t| table.alphas_cumprod[*t as usize] == 0.0);
@@ -171,6 +174,7 @@ impl Schedule {
                 let level = Level::of_sigma(self.sigmas[i]);
                 (level.alpha, level.sigma)
             }
+            Sampler::FlowEuler => (1.0 - self.sigmas[i], self.sigmas[i]),
             Sampler::Ddim | Sampler::Ddpm | Sampler::Pndm | Sampler::Lcm => {
                 let signal = self.alpha_cumprod(self.timesteps[i]);
                 (signal.sqrt(), (1.0 - signal).sqrt())
@@ -180,12 +184,17 @@ impl Schedule {
     }
 
     /// This schedule without its first steps, for a run that begins with a picture: of `n` steps the last
-    /// `floor(n * strength)` are made, as in diffusers' Stable Diffusion pipelines.
+    /// `floor(n * strength)` are made, as in diffusers' Stable Diffusion pipelines; with flow matching the first
+    /// `floor(n - n * strength)` are not, as in those of FLUX and Stable Diffusion 3.
     ///
     /// # Errors
     /// When the strength is not between 0 and 1, or so low that no step is left.
     pub fn with_strength(self, strength: f64) -> Result<Self, ScheduleError> {
-        let kept = (self.steps as f64 * strength) as usize;
+        let steps = self.steps as f64;
+        let kept = match self.sampler {
+            Sampler::FlowEuler => self.steps.saturating_sub((steps - steps * strength) as usize),
+            _ => (steps * strength) as usize,
+        };
         if kept == 0 || !(0.0..=1.0).contains(&strength) {
             return Err(ScheduleError::NothingToDo { strength, steps: self.steps });
         }

@@ -152,7 +152,7 @@ fn unknown_classes() {
         assert_eq!(error, ScheduleError::UnknownClass { class: class.into(), replaceable: known_model });
         assert_eq!(plan(&config(class, json!({})), Some(Sampler::Euler), 10).is_ok(), known_model, "{class}");
     }
-    assert!(refused("FlowMatchEulerDiscreteScheduler", json!({}), Some(Sampler::Euler))
+    assert!(refused("FlowMatchHeunDiscreteScheduler", json!({}), Some(Sampler::Euler))
         .to_string()
         .contains("FlowMatch"));
     let old = config("DPMSolverMultistepScheduler", json!({"algorithm_type": "dpmsolver"}));
@@ -202,8 +202,10 @@ fn values_that_change_the_picture_are_refused_or_told() {
 
 #[test]
 fn options_that_do_not_fit_are_refused() {
-    let config = config("PNDMScheduler", json!({"skip_prk_steps": true}));
+    let config = |class| config(class, json!({"skip_prk_steps": true}));
     for sampler in Sampler::ALL {
+        let flow = *sampler == Sampler::FlowEuler;
+        let config = config(if flow { "FlowMatchEulerDiscreteScheduler" } else { "PNDMScheduler" });
         let planned = |sigmas, steps, eta| Schedule::plan(&config, Some(*sampler), sigmas, steps, eta);
         assert_eq!(planned(None, 10, 0.5).is_ok(), *sampler == Sampler::Ddim, "{sampler}");
         assert_eq!(planned(Some(SigmaSpacing::Karras), 10, 0.0).is_ok(), sampler.takes_sigmas(), "{sampler}");
@@ -215,6 +217,7 @@ fn options_that_do_not_fit_are_refused() {
             assert_eq!(schedule.map(|s| s.steps()).ok(), fits.then_some(steps), "{sampler} {steps}");
         }
     }
+    let config = config("PNDMScheduler");
     let error = Schedule::plan(&config, Some(Sampler::Ddim), Some(SigmaSpacing::Beta), 10, 0.0).unwrap_err();
     assert!(error.hint().contains("euler, euler-a, heun, dpm++2m"));
     assert!(Schedule::plan(&config, Some(Sampler::Ddim), None, 10, 1.5).is_err());

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::hub::download::DownloadError;
+use crate::weights::lora::LoraError;
 use crate::weights::WeightsError;
 
 /// A result of this crate.
@@ -63,6 +64,9 @@ pub enum Error {
     /// A weight file that is damaged, incomplete or does not fit its config.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A LoRA that is damaged or does not fit the model.
+    #[error(transparent)]
+    Lora(#[from] LoraError),
     /// A download that failed.
     #[error(transparent)]
     Download(#[from] DownloadError),
@@ -144,7 +148,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } => exit_code::USAGE,
-            Error::Model { .. } | Error::Picture { .. } | Error::Weights(_) => exit_code::MODEL,
+            Error::Model { .. } | Error::Picture { .. } | Error::Weights(_) | Error::Lora(_) => exit_code::MODEL,
             Error::Download(_) => exit_code::DOWNLOAD,
             Error::Io { action: READ, .. } => exit_code::MODEL,
             Error::Io { .. } => exit_code::FAILURE,
@@ -165,6 +169,7 @@ impl Error {
             Error::Usage { hint, .. } | Error::Model { hint, .. } => hint.clone(),
             Error::Picture { hint, .. } => Some(hint.clone()),
             Error::Weights(e) => e.hint(),
+            Error::Lora(e) => e.hint(),
             Error::Download(e) => e.hint(),
             Error::Io { action, source, .. } => Some(io_hint(*action == READ, source).into()),
             Error::BrokenPicture { .. } => Some(

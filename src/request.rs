@@ -5,6 +5,7 @@
 //! Machine facts (device, threads) are not part of it.
 
 mod input;
+mod lora;
 
 use clap::ValueEnum;
 use std::fmt::Display;
@@ -16,6 +17,7 @@ use crate::sampling::{Prediction, Rng, Sampler, SigmaSpacing};
 use crate::{Error, Result};
 
 pub use self::input::{check_strength, Inpaint, Input, PictureFile, Task};
+pub use self::lora::Lora;
 
 /// The version of the layout of [`Request`].
 pub const SCHEMA: u32 = 1;
@@ -47,6 +49,8 @@ pub mod limits {
     pub const MASK_PAD: RangeInclusive<usize> = 0..=2048;
     /// Pixels of new ground on a side of a picture.
     pub const EXTENSION: RangeInclusive<u32> = 0..=4096;
+    /// Scale of a LoRA; beyond it nothing is left of the model.
+    pub const LORA_SCALE: RangeInclusive<f64> = -100.0..=100.0;
 }
 
 /// Everything that decides a picture.
@@ -60,6 +64,9 @@ pub struct Request {
     /// What of the model is taken from elsewhere, and what its files do not say.
     #[serde(skip_serializing_if = "Parts::is_empty")]
     pub parts: Parts,
+    /// What changes its weights.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<Lora>,
     /// What to paint.
     pub prompt: Prompt,
     /// How to get there.
@@ -231,6 +238,7 @@ impl Request {
     pub fn validate(&self) -> Result<()> {
         let (sampling, image) = (&self.sampling, &self.image);
         input::validate(self.input.as_ref(), self.inpaint.as_ref())?;
+        self.loras.iter().try_for_each(Lora::validate)?;
         within("steps", sampling.steps, &limits::STEPS)?;
         within("guidance", sampling.guidance, &limits::GUIDANCE)?;
         within("guidance_rescale", sampling.guidance_rescale, &limits::FRACTION)?;
@@ -266,6 +274,7 @@ impl Default for Request {
             schema: SCHEMA,
             model: BUILT_IN_MODEL.into(),
             parts: Parts::default(),
+            loras: Vec::new(),
             prompt: Prompt::default(),
             sampling: Sampling::default(),
             image: Image::default(),

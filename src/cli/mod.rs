@@ -1,8 +1,8 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`convert`], [`preprocess`], [`bench`]), one a
-//! group of options that subcommands share ([`model`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`output`],
-//! [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`convert`], [`preprocess`],
+//! [`bench`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`], [`sampling`], [`image`], [`input`],
+//! [`mask`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in
 //! `values`, options against each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
 pub mod bench;
@@ -17,6 +17,7 @@ pub mod img2img;
 pub mod info;
 pub mod inpaint;
 pub mod input;
+pub mod lora;
 pub mod mask;
 pub mod model;
 pub mod output;

@@ -8,6 +8,7 @@ use super::checks;
 use super::compute::ComputeArgs;
 use super::general::GeneralArgs;
 use super::image::ImageArgs;
+use super::lora::LoraArgs;
 use super::model::ModelArgs;
 use super::output::OutputArgs;
 use super::prompt::PromptArgs;
@@ -22,6 +23,9 @@ pub struct PaintArgs {
     /// Which model paints.
     #[command(flatten)]
     pub model: ModelArgs,
+    /// What changes its weights.
+    #[command(flatten)]
+    pub lora: LoraArgs,
     /// What to paint.
     #[command(flatten)]
     pub prompt: PromptArgs,
@@ -56,6 +60,7 @@ impl PaintArgs {
         Ok(Request {
             model: self.model_name()?,
             parts: self.parts()?,
+            loras: self.lora.loras()?,
             prompt: self.prompt()?,
             sampling: self.sampling()?,
             image: Image {

@@ -46,6 +46,7 @@ pub fn paint(request: &Request, args: &PaintArgs, ui: &mut Ui) -> Result<()> {
     introduce(&plan, &machine, args, ui);
 
     let mut engine = Engine::new(machine);
+    engine.strict_loras = args.lora.strict;
     let mut studio = Studio::new(ui, &output, args.output.metadata, intermediates, plan.files.name());
     let failed = series(&plan, args, &mut engine, &mut studio)?;
     if failed > 0 {

@@ -8,7 +8,7 @@ use crate::kernels::Isa;
 use crate::nn::profile::{self, Profile};
 use crate::pipeline::model::Model;
 use crate::pipeline::sample::Guided;
-use crate::pipeline::{decode, encode, latents, memory, Event, Events, Machine, Phase, Plan};
+use crate::pipeline::{decode, encode, latents, memory, Event, Events, Machine, Phase, Plan, Sources};
 use crate::sampling::Denoiser;
 use crate::{Error, Result};
 
@@ -72,7 +72,7 @@ pub struct Times {
 pub fn bench(plan: &Plan, machine: &Machine, stages: Stages, runs: usize, events: &mut dyn Events) -> Result<Measured> {
     memory::check(plan, machine)?;
     let start = Instant::now();
-    let model = Model::load(&plan.files, &plan.family, machine, events)?;
+    let model = Model::load(Sources::plain(&plan.files), &plan.family, machine, events)?;
     let load = start.elapsed().as_secs_f64();
     let mut cpu = if machine.device.is_cpu() { Some(cpu()?) } else { None };
     let mut bench = Bench { plan, model: &model, machine, runs, events };

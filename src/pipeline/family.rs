@@ -11,6 +11,7 @@ use crate::models::vae::VaeConfig;
 use crate::models::OneOrMany;
 use crate::request::Task;
 use crate::sampling::{Prediction, Sampler, SchedulerConfig};
+use crate::weights::lora::Family as Published;
 use crate::{Error, Result};
 
 /// Pipelines of diffusers that a user may have and this version does not run.
@@ -186,6 +187,17 @@ impl Family {
     #[must_use]
     pub fn two_encoders(&self) -> bool {
         self.text_encoders.len() == 2
+    }
+
+    /// The published family that it is of, as its text encoders tell.
+    #[must_use]
+    pub fn published(&self) -> Published {
+        match self.text_encoders.first() {
+            _ if self.two_encoders() => Published::Sdxl,
+            // OpenCLIP's, where SD 1.x has OpenAI's.
+            Some(encoder) if encoder.hidden_act != "quick_gelu" => Published::Sd2,
+            _ => Published::Sd1,
+        }
     }
 
     /// How many pixels of the picture lie along a side of one latent: 8 for all published models.

@@ -13,8 +13,8 @@ use crate::models::vae::AutoencoderKl;
 use crate::nn::{ParamSource, Params, Precision};
 use crate::pipeline::encode::Encodings;
 use crate::pipeline::provenance::HashTask;
-use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan};
-use crate::request::Parts;
+use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan, Sources};
+use crate::request::{Lora, Parts};
 use crate::text::inversion::Inversion;
 use crate::text::{ClipTokenizer, Padding, TextEncoder, TextStack, TokenizerFiles};
 use crate::{Error, Result};
@@ -32,17 +32,21 @@ pub struct Model {
     pub vae: AutoencoderKl,
     /// The SHA-256 of the denoiser's file, computed beside the work if an [`Engine`] loaded it.
     pub hash: HashTask,
+    /// Where the text encoders come from when they are loaded again.
+    sources: Sources,
     vae_source: Arc<dyn ParamSource>,
 }
 
-/// What decides a [`Model`]: the request's model, its parts and embeddings.
-type Key = (String, Parts, Vec<String>);
+/// What decides a [`Model`]: the request's model, its parts, LoRAs and embeddings.
+type Key = (String, Parts, Vec<Lora>, Vec<String>);
 
 /// A machine and what is loaded on it.
 pub struct Engine {
     /// What the work runs on.
     pub machine: Machine,
-    /// The model, and which one with which embeddings it is.
+    /// Whether a LoRA that fits the model only in part is an error.
+    pub strict_loras: bool,
+    /// The model, and which one with which LoRAs and embeddings it is.
     loaded: Option<(Key, Model)>,
     pub(super) encodings: Encodings,
 }
@@ -51,7 +55,7 @@ impl Engine {
     /// An engine with nothing loaded.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
-        Engine { machine, loaded: None, encodings: Encodings::default() }
+        Engine { machine, strict_loras: false, loaded: None, encodings: Encodings::default() }
     }
 
     /// Loads the plan's model unless it is loaded already.
@@ -60,7 +64,8 @@ impl Engine {
     /// As [`Model::load`].
     pub(super) fn load(&mut self, plan: &Plan, events: &mut dyn Events) -> Result<()> {
         let request = &plan.request;
-        let key = (request.model.clone(), request.parts.clone(), request.prompt.embeddings.clone());
+        let (parts, loras, embeddings) = (&request.parts, &request.loras, &request.prompt.embeddings);
+        let key = (request.model.clone(), parts.clone(), loras.clone(), embeddings.clone());
         if self.loaded.as_ref().is_some_and(|(loaded, _)| *loaded == key) {
             return Ok(());
         }
@@ -69,8 +74,9 @@ impl Engine {
         self.encodings = Encodings::default();
         // Opened before the model: a wrong name is told at once.
         let inversions = inversions(plan)?;
-        let mut model = Model::load(&plan.files, &plan.family, &self.machine, events)?;
-        for (path, inversion) in request.prompt.embeddings.iter().zip(&inversions) {
+        let sources = Sources::with_loras(&plan.files, &plan.family, loras, self.strict_loras, events)?;
+        let mut model = Model::load(sources, &plan.family, &self.machine, events)?;
+        for (path, inversion) in embeddings.iter().zip(&inversions) {
             model.text.as_mut().map_or(Ok(()), |text| text.add_inversion(inversion))?;
             let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
             events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
@@ -93,18 +99,20 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Weights`] or [`Error::Model`] when a part is missing, damaged, or does not fit its config.
-    pub fn load(files: &ModelFiles, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<Self> {
+    pub fn load(sources: Sources, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<Self> {
         let start = Instant::now();
         let total = family.text_encoders.len() + 2;
         events.on(Event::Begin { phase: Phase::Load, total })?;
         let mut done = 0;
-        let vae_source = files.weights("vae")?;
+        let vae_source = sources.weights("vae")?;
         let (text, unet, vae) = std::thread::scope(|scope| {
             let encoders: Vec<_> = (family.text_encoders.iter().zip(["", "_2"]))
-                .map(|(config, suffix)| scope.spawn(aside(|said| text_encoder(files, suffix, config, machine, said))))
+                .map(|(config, suffix)| {
+                    scope.spawn(aside(|said| text_encoder(&sources, suffix, config, machine, said)))
+                })
                 .collect();
             let unet = scope.spawn(aside(|said| {
-                let params = params(files, "unet", machine)?;
+                let params = params(&sources, "unet", machine)?;
                 finish(UNet2DConditionModel::new(&family.unet, &params), &params, said)
             }));
             let vae = scope.spawn(aside(|said| {
@@ -122,7 +130,7 @@ impl Model {
             Ok::<_, Error>((text, joined(unet, &mut done, events)?, joined(vae, &mut done, events)?))
         })?;
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
-        Ok(Model { text: Some(text), unet, vae, hash: HashTask::Done(None), vae_source })
+        Ok(Model { text: Some(text), unet, vae, hash: HashTask::Done(None), sources, vae_source })
     }
 
     /// The text encoders.
@@ -141,7 +149,7 @@ impl Model {
         if self.text.is_none() {
             let configs = plan.family.text_encoders.iter().zip(["", "_2"]);
             let encoders = configs
-                .map(|(config, suffix)| text_encoder(&plan.files, suffix, config, machine, &mut Said::default()));
+                .map(|(config, suffix)| text_encoder(&self.sources, suffix, config, machine, &mut Said::default()));
             let mut text = text_stack(encoders.collect::<Result<_>>()?)?;
             inversions(plan)?.iter().try_for_each(|inversion| text.add_inversion(inversion))?;
             self.text = Some(text);
@@ -240,15 +248,15 @@ fn vae(
 }
 
 fn text_encoder(
-    files: &ModelFiles,
+    sources: &Sources,
     suffix: &str,
     config: &ClipTextConfig,
     machine: &Machine,
     events: &mut dyn Events,
 ) -> Result<TextEncoder> {
     let component = format!("text_encoder{suffix}");
-    let tokenizer = tokenizer(files, &format!("tokenizer{suffix}"), config, events)?;
-    let params = params(files, &component, machine)?;
+    let tokenizer = tokenizer(sources.files(), &format!("tokenizer{suffix}"), config, events)?;
+    let params = params(sources, &component, machine)?;
     let model = finish(ClipTextModel::new(config, &params), &params, events)?;
     TextEncoder::new(tokenizer, model, &machine.device)
 }
@@ -283,8 +291,8 @@ fn tokenizer(
     })
 }
 
-fn params(files: &ModelFiles, component: &str, machine: &Machine) -> Result<Params> {
-    let source = files.weights(component)?;
+fn params(sources: &Sources, component: &str, machine: &Machine) -> Result<Params> {
+    let source = sources.weights(component)?;
     Ok(Params::with_attention(source, machine.precision, &machine.device, machine.attention))
 }
 

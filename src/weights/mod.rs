@@ -8,6 +8,7 @@ mod gguf;
 mod header;
 #[cfg(test)]
 mod hostile;
+pub mod lora;
 pub mod low_rank;
 mod map;
 pub mod names;

@@ -6,40 +6,8 @@ use serde::Serialize;
 use super::lora;
 use crate::text::inversion::Inversion;
 use crate::weights::detect::{self, Component, Detected, Naming, Other, Variant};
+use crate::weights::lora::{self as adapters, Family};
 use crate::weights::WeightFile;
-
-/// A family of models whose parts belong together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// Stable Diffusion 1.x.
-    Sd1,
-    /// Stable Diffusion 2.x.
-    Sd2,
-    /// Stable Diffusion XL.
-    Sdxl,
-    /// Stable Diffusion 3.
-    Sd3,
-    /// Stable Diffusion 3.5.
-    Sd35,
-    /// FLUX.1.
-    Flux,
-}
-
-impl Family {
-    /// The family's name for people.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Family::Sd1 => "Stable Diffusion 1.x",
-            Family::Sd2 => "Stable Diffusion 2.x",
-            Family::Sdxl => "SDXL",
-            Family::Sd3 => "Stable Diffusion 3",
-            Family::Sd35 => "Stable Diffusion 3.5",
-            Family::Flux => "FLUX.1",
-        }
-    }
-}
 
 /// Which part of a model tensors are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -120,11 +88,11 @@ pub fn identify(file: &WeightFile, stem: &str) -> Option<Kind> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let other = |part, family, variant| Some(Kind { part, family, variant, naming: None });
     if lora::is_lora(&names) {
-        return other(Part::Lora, lora::family(&names, file), None);
+        return other(Part::Lora, adapters::family(file), None);
     }
     let detected = Detected::of(file);
     match detected.other {
-        Some(Other::Lora) => return other(Part::Lora, lora::family(&names, file), None),
+        Some(Other::Lora) => return other(Part::Lora, adapters::family(file), None),
         Some(Other::ControlNet) => return other(Part::ControlNet, family_of_controlnet(&names, file), None),
         Some(Other::Embedding) => return other(Part::Embedding, None, None),
         Some(Other::Named(what)) => return other(Part::Other, None, Some(what)),

@@ -10,6 +10,6 @@ pub mod text;
 
 pub use file::{container, types};
 pub use folder::{component_files, components, is_shard, is_weights, Component};
-pub use kind::{identify, Family, Kind, Part};
+pub use kind::{identify, Kind, Part};
 pub use lora::Lora;
 pub use target::Target;

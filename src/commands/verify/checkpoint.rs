@@ -6,12 +6,13 @@ use std::path::Path;
 use super::check::{add_survey, said};
 use super::report::{FileReport, ModelReport};
 use super::target::describe;
-use crate::commands::inspect::{Family, Part};
+use crate::commands::inspect::Part;
 use crate::hub::{self, ModelFiles};
 use crate::nn::Survey;
 use crate::pipeline;
 use crate::request::Parts;
 use crate::weights::detect::{self, Component};
+use crate::weights::lora::Family;
 use crate::Result;
 
 /// Parts, their classes, and what they may be in a file.

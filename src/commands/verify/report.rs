@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::scan::NotFinite;
-use crate::commands::inspect::{Family, Kind};
+use crate::commands::inspect::Kind;
+use crate::weights::lora::Family;
 
 /// A model, a file or a picture that was named.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::check::{check, check_source, said, Network};
 use super::published;
 use super::report::{FileReport, ModelReport};
-use crate::commands::inspect::{component_files, components, Component, Family, Part};
+use crate::commands::inspect::{component_files, components, Component, Part};
 use crate::files::read_small;
 use crate::hub::ModelFiles;
 use crate::pipeline;
+use crate::weights::lora::Family;
 use crate::weights::{Container, WeightFile};
 use crate::{Error, Result};
 

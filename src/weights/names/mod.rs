@@ -13,7 +13,7 @@ mod tests;
 pub mod unet;
 pub mod vae;
 
-pub use original::Original;
+pub use original::{open_clip_originals, unet_originals, Original};
 pub use renamed::Renamed;
 pub use restored::Restored;
 

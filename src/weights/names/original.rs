@@ -45,18 +45,7 @@ impl Original {
     /// # Errors
     /// The names that have no place there.
     pub fn unet(source: Arc<dyn ParamSource>) -> Result<Self, Vec<String>> {
-        let names = source.names();
-        let count = |front: &str, behind: &str| {
-            let of = |name: &String| {
-                let (index, rest) = number(name.strip_prefix(front)?)?;
-                rest.starts_with(behind).then_some(index + 1)
-            };
-            names.iter().filter_map(of).max().unwrap_or(0)
-        };
-        let layers = count("down_blocks.0.resnets.", "conv1.").max(1);
-        let attends: Vec<bool> = (0..count("up_blocks.", ""))
-            .map(|block| names.iter().any(|name| name.starts_with(&format!("up_blocks.{block}.attentions."))))
-            .collect();
+        let UNetLayout { layers, attends } = UNetLayout::of(&source.names());
         Self::new(source, |name| unet_name(name, layers, &attends).map(|name| (name, 0, Form::Whole)))
     }
 
@@ -105,6 +94,47 @@ impl Original {
 
     fn bad(&self, name: &str, reason: impl ToString) -> WeightsError {
         WeightsError::BadTensor { file: self.label(), tensor: name.into(), reason: reason.to_string() }
+    }
+}
+
+/// The tensors of a UNet that have a name in LDM: diffusers' name, and that one.
+pub fn unet_originals(names: &[String]) -> impl Iterator<Item = (&str, String)> {
+    let UNetLayout { layers, attends } = UNetLayout::of(names);
+    names.iter().filter_map(move |name| Some((name.as_str(), unet_name(name, layers, &attends)?)))
+}
+
+/// The tensors of a text encoder that have a name in OpenCLIP: transformers' name, that one, and the place among those that are
+/// joined there.
+pub fn open_clip_originals(names: &[String]) -> impl Iterator<Item = (&str, String, usize)> {
+    names.iter().filter_map(|name| {
+        let (original, place, _) = open_clip_name(name)?;
+        Some((name.as_str(), original, place))
+    })
+}
+
+/// What the names of LDM depend on.
+struct UNetLayout {
+    /// Residual blocks of a level on the way down.
+    layers: usize,
+    /// Which levels on the way up have transformers.
+    attends: Vec<bool>,
+}
+
+impl UNetLayout {
+    /// As diffusers' names of a UNet's tensors tell it.
+    fn of(names: &[String]) -> Self {
+        let count = |front: &str, behind: &str| {
+            let of = |name: &String| {
+                let (index, rest) = number(name.strip_prefix(front)?)?;
+                rest.starts_with(behind).then_some(index + 1)
+            };
+            names.iter().filter_map(of).max().unwrap_or(0)
+        };
+        let attends = |block| names.iter().any(|name| name.starts_with(&format!("up_blocks.{block}.attentions.")));
+        UNetLayout {
+            layers: count("down_blocks.0.resnets.", "conv1.").max(1),
+            attends: (0..count("up_blocks.", "")).map(attends).collect(),
+        }
     }
 }
 

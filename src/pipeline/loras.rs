@@ -1,0 +1,85 @@
+//! The weights of a model with the LoRAs of a request.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::hub::ModelFiles;
+use crate::nn::ParamSource;
+use crate::pipeline::{Event, Events, Family};
+use crate::request::Lora;
+use crate::weights::lora::{Adapter, BlockWeights, LoraError, Stack, Strength};
+use crate::Result;
+
+/// Where the components of a model take their weights from.
+pub struct Sources {
+    files: ModelFiles,
+    /// The components that LoRAs may change.
+    adapted: Vec<(&'static str, Arc<dyn ParamSource>)>,
+}
+
+impl Sources {
+    /// The weights of a model as they are.
+    #[must_use]
+    pub fn plain(files: &ModelFiles) -> Self {
+        Sources { files: files.clone(), adapted: Vec::new() }
+    }
+
+    /// The weights of a model with these LoRAs, each of which is told with what of it found a place. `strict` refuses those that fit
+    /// only in part.
+    ///
+    /// # Errors
+    /// [`crate::Error::Lora`] when one is damaged or does not fit; otherwise when the model's weights do not open.
+    pub fn with_loras(
+        files: &ModelFiles,
+        family: &Family,
+        loras: &[Lora],
+        strict: bool,
+        events: &mut dyn Events,
+    ) -> Result<Self> {
+        if loras.is_empty() {
+            return Ok(Self::plain(files));
+        }
+        // Opened before the model: a wrong name is told at once.
+        let adapters = loras.iter().map(|lora| Adapter::open(Path::new(&lora.file))).collect::<Result<Vec<_>, _>>()?;
+        let names = ["unet", "text_encoder", "text_encoder_2"].into_iter().take(1 + family.text_encoders.len());
+        let components = names.map(|name| Ok((name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
+        let mut stack = Stack::new(components, (!files.is_built_in()).then(|| family.published()));
+        for (lora, adapter) in loras.iter().zip(&adapters) {
+            let report = stack.add(adapter, &strength(lora)?)?;
+            events.on(Event::Note(&format!("LoRA {report}")))?;
+            match report.missing() {
+                Some(unmatched) if strict => {
+                    return Err(LoraError::Partly { file: adapter.label(), unmatched }.into());
+                }
+                Some(unmatched) => {
+                    events
+                        .on(Event::Warning(&format!("the LoRA {} fits only in part: {unmatched}", adapter.name())))?;
+                }
+                None => {}
+            }
+        }
+        Ok(Sources { files: files.clone(), adapted: stack.into_components() })
+    }
+
+    /// The model's files.
+    #[must_use]
+    pub fn files(&self) -> &ModelFiles {
+        &self.files
+    }
+
+    /// The weights of a component.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::weights`].
+    pub fn weights(&self, component: &str) -> Result<Arc<dyn ParamSource>> {
+        match self.adapted.iter().find(|(name, _)| *name == component) {
+            Some((_, source)) => Ok(source.clone()),
+            None => self.files.weights(component),
+        }
+    }
+}
+
+fn strength(lora: &Lora) -> Result<Strength, LoraError> {
+    let blocks = lora.blocks.as_deref().map(str::parse::<BlockWeights>).transpose()?;
+    Ok(Strength { denoiser: lora.scale, text: lora.text_scale(), blocks })
+}

@@ -1,0 +1,88 @@
+//! [`Adapted`]: weights that are changed when they are read.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::{DType, Shape, Tensor};
+
+use super::kinds::{Base, Change};
+use super::sum;
+use crate::nn::ParamSource;
+use crate::weights::WeightsError;
+
+/// What is added to a tensor.
+pub struct Patch {
+    /// The change.
+    pub change: Arc<Change>,
+    /// Which of its rows are those of the tensor.
+    pub rows: Range<usize>,
+    /// What it is multiplied with.
+    pub multiplier: f64,
+}
+
+/// The tensors of a component, changed when they are read: sums are made in f32 and handed out in the type of the tensor. Only one
+/// tensor's change is in memory at a time.
+pub struct Adapted {
+    source: Arc<dyn ParamSource>,
+    patches: HashMap<String, Vec<Patch>>,
+}
+
+impl Adapted {
+    /// The tensors of `source` with these patches, by the tensors' names.
+    #[must_use]
+    pub fn new(source: Arc<dyn ParamSource>, patches: HashMap<String, Vec<Patch>>) -> Self {
+        Adapted { source, patches }
+    }
+}
+
+/// All changes of a tensor: [rows, columns] in f32.
+fn total(stored: &Tensor, patches: &[Patch]) -> candle_core::Result<Option<Tensor>> {
+    let base = Base::new(stored);
+    let mut total: Option<Tensor> = None;
+    for patch in patches {
+        let change = patch.change.rows(&base, &patch.rows, patch.multiplier)?;
+        total = Some(match total {
+            Some(sum) => (sum + change)?,
+            None => change,
+        });
+    }
+    Ok(total)
+}
+
+impl ParamSource for Adapted {
+    fn label(&self) -> String {
+        self.source.label()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.source.names()
+    }
+
+    fn info(&self, name: &str) -> Option<(Shape, DType)> {
+        let (shape, dtype) = self.source.info(name)?;
+        Some((shape, if self.patches.contains_key(name) { sum::dtype(dtype) } else { dtype }))
+    }
+
+    fn stored_type(&self, name: &str) -> Option<String> {
+        self.source.stored_type(name)
+    }
+
+    fn want(&self, name: &str, shape: &Shape) {
+        self.source.want(name, shape);
+    }
+
+    fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
+        let stored = self.source.read(name)?;
+        let Some(patches) = self.patches.get(name) else { return Ok(stored) };
+        let changed = || match total(&stored, patches)? {
+            Some(change) => sum::add(&stored, &change),
+            None => Ok(stored.clone()),
+        };
+        changed().map_err(|e| WeightsError::BadTensor {
+            file: self.label(),
+            tensor: name.into(),
+            reason: format!("a LoRA cannot be added to it: {e}"),
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! What can be wrong with an adapter, and with an adapter and a model together.
+
+use super::Family;
+use crate::weights::WeightsError;
+
+/// What is wrong with the tensors that an adapter has for a module.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// One of several tensors that belong together is not there.
+    #[error("its {0} is missing")]
+    Missing(&'static str),
+    /// Factors that cannot be multiplied.
+    #[error("its factors {first:?} and {second:?} are not of one rank")]
+    Rank {
+        /// The shape of one.
+        first: Vec<usize>,
+        /// The shape of the other.
+        second: Vec<usize>,
+    },
+    /// What should be one number is something else.
+    #[error("`{0}` is not one finite number")]
+    Number(String),
+    /// The change has another shape than the weight.
+    #[error("it is for a weight of {adapter}, and the model's is {model:?}")]
+    Shape {
+        /// The shape that it is for.
+        adapter: String,
+        /// The shape of the weight.
+        model: Vec<usize>,
+    },
+    /// Lengths of DoRA for each input, for several modules that are stored as one.
+    #[error("its DoRA lengths are for several modules at once")]
+    Split,
+}
+
+/// An adapter that cannot be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum LoraError {
+    /// A file of weights that is damaged, or none.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A file of tensors that is something else.
+    #[error("`{file}` is no LoRA: it is {what}")]
+    NotALora {
+        /// The file.
+        file: String,
+        /// What it is, with its article.
+        what: String,
+    },
+    /// A module whose tensors do not fit each other, or the model's.
+    #[error("`{module}` of the LoRA `{file}` cannot be applied: {fault}")]
+    Module {
+        /// The file.
+        file: String,
+        /// The module as the file names it.
+        module: String,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// A LoRA for another family of models.
+    #[error("the LoRA `{file}` is for {}, and the model is {}", lora.label(), model.label())]
+    OtherFamily {
+        /// The file.
+        file: String,
+        /// What it is for.
+        lora: Family,
+        /// What the model is.
+        model: Family,
+    },
+    /// Nothing of the LoRA has a place in the model.
+    #[error("the LoRA `{file}` fits nothing of the model: 0 of {modules} modules match; it names {examples}")]
+    NothingFits {
+        /// The file.
+        file: String,
+        /// Its modules.
+        modules: usize,
+        /// Some of them.
+        examples: String,
+    },
+    /// Something of the LoRA has no place in the model, and that is not to be.
+    #[error("the LoRA `{file}` fits only in part: {unmatched}")]
+    Partly {
+        /// The file.
+        file: String,
+        /// What has no place.
+        unmatched: String,
+    },
+    /// Weights of blocks that are not understood, or not for this model.
+    #[error("`{text}` is no list of block weights: {reason}")]
+    Blocks {
+        /// What was given.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl LoraError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            LoraError::Weights(e) => return e.hint(),
+            LoraError::NotALora { .. } => {
+                "give the file of a LoRA with `--lora`; a model is given with `--model`".into()
+            }
+            LoraError::Module { fault: Fault::Shape { .. }, .. } => {
+                "it was trained on a model of other sizes: use it with that one, or one derived from it".into()
+            }
+            LoraError::Module { .. } => "the file is damaged or incomplete: fetch it again".into(),
+            LoraError::OtherFamily { lora, .. } => {
+                format!("use it with a model of {}, or take a LoRA for this one", lora.label())
+            }
+            LoraError::NothingFits { .. } => {
+                "`sdgen info FILE` tells what is known of it; use it with the kind of model that it was trained on"
+                    .into()
+            }
+            LoraError::Partly { .. } => "leave out `--strict` to apply what fits".into(),
+            LoraError::Blocks { .. } => super::blocks::FORM.into(),
+        })
+    }
+}

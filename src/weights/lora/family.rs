@@ -1,0 +1,123 @@
+//! For which family of models an adapter was made.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::nn::ParamSource;
+use crate::weights::WeightFile;
+
+/// A family of models whose parts belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Stable Diffusion 1.x.
+    Sd1,
+    /// Stable Diffusion 2.x.
+    Sd2,
+    /// Stable Diffusion XL.
+    Sdxl,
+    /// Stable Diffusion 3.
+    Sd3,
+    /// Stable Diffusion 3.5.
+    Sd35,
+    /// FLUX.1.
+    Flux,
+}
+
+impl Family {
+    /// The family's name for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Family::Sd1 => "Stable Diffusion 1.x",
+            Family::Sd2 => "Stable Diffusion 2.x",
+            Family::Sdxl => "SDXL",
+            Family::Sd3 => "Stable Diffusion 3",
+            Family::Sd35 => "Stable Diffusion 3.5",
+            Family::Flux => "FLUX.1",
+        }
+    }
+}
+
+/// What names of the matrix that comes first contain; its first side is the rank.
+const DOWN: [&str; 6] = ["lora_down.", "lora_A", "lora.down.", "_lora1.down.", "_lora2.down.", "hada_w1_b"];
+
+/// The family that an adapter was made for: what its file says, then what only one family has, then the width of the text.
+#[must_use]
+pub fn family(file: &WeightFile) -> Option<Family> {
+    let source = file.source.as_ref();
+    let names = source.names();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let any = |parts: &[&str]| names.iter().any(|name| parts.iter().any(|part| name.contains(part)));
+    if let Some(family) = family_said(&file.metadata) {
+        return Some(family);
+    }
+    if any(&["double_blocks", "single_blocks", "single_transformer_blocks"]) {
+        return Some(Family::Flux);
+    }
+    if any(&["joint_blocks", "add_q_proj"])
+        || names.iter().any(|name| name.starts_with("transformer.transformer_blocks"))
+    {
+        let newer = any(&["norm_added_k", "transformer_blocks.0.attn2.", "x_block.attn2", "x_block_attn2"])
+            || names.iter().any(|name| name.starts_with("transformer.") && name.contains(".attn2."));
+        return Some(if newer { Family::Sd35 } else { Family::Sd3 });
+    }
+    match width_of_text(&names, source) {
+        Some(768) => return Some(Family::Sd1),
+        Some(1024) => return Some(Family::Sd2),
+        Some(2048) => return Some(Family::Sdxl),
+        _ => {}
+    }
+    let deep = ["transformer_blocks_1_", "transformer_blocks.1."];
+    if any(&["lora_te2_", "text_encoder_2.", "clip_g.", "add_embedding", "label_emb"]) || any(&deep) {
+        return Some(Family::Sdxl);
+    }
+    let proj_in = names.iter().find(|name| name.contains("proj_in") && DOWN.iter().any(|down| name.contains(down)));
+    match proj_in.and_then(|name| source.info(name)).map(|(shape, _)| shape.rank()) {
+        Some(4) => Some(Family::Sd1),
+        Some(2) => Some(Family::Sd2),
+        _ => None,
+    }
+}
+
+/// The family by the words of kohya's scripts and of the model specification.
+fn family_said(metadata: &BTreeMap<String, String>) -> Option<Family> {
+    let words = ["ss_base_model_version", "modelspec.architecture"];
+    let said = words.iter().filter_map(|word| metadata.get(*word)).map(|value| value.to_lowercase());
+    let starts = [
+        ("sdxl", Family::Sdxl),
+        ("stable-diffusion-xl", Family::Sdxl),
+        ("sd_v1", Family::Sd1),
+        ("stable-diffusion-v1", Family::Sd1),
+        ("sd_v2", Family::Sd2),
+        ("stable-diffusion-v2", Family::Sd2),
+        ("sd3.5", Family::Sd35),
+        ("stable-diffusion-3.5", Family::Sd35),
+        ("sd3", Family::Sd3),
+        ("stable-diffusion-3", Family::Sd3),
+        ("flux", Family::Flux),
+    ];
+    said.into_iter()
+        .find_map(|said| starts.iter().find(|(start, _)| said.starts_with(start)).map(|(_, family)| *family))
+}
+
+/// Width of the text that the UNet's second attentions take, from a matrix that an adapter puts beside their keys or values.
+fn width_of_text(names: &[&str], source: &dyn ParamSource) -> Option<usize> {
+    let of_text = |name: &&&str| {
+        name.contains("attn2") && (name.contains("to_k") || name.contains("to_v")) && !name.starts_with("transformer.")
+    };
+    let side = |name: &str, axis: usize| source.info(name).and_then(|(shape, _)| shape.dims().get(axis).copied());
+    names.iter().filter(of_text).find_map(|name| {
+        if let Some(module) = name.strip_suffix(".lokr_w1") {
+            let second = [".lokr_w2_b", ".lokr_w2"].iter().find_map(|role| side(&format!("{module}{role}"), 1))?;
+            return Some(side(name, 1)? * second);
+        }
+        let is_wide = DOWN.iter().any(|down| name.contains(down)) || name.rsplit('.').next() == Some("diff");
+        if is_wide {
+            side(name, 1)
+        } else {
+            None
+        }
+    })
+}

@@ -62,7 +62,8 @@ impl SdgenChunk {
     pub fn new(request: &Request, batch_index: usize, provenance: &Provenance) -> Self {
         let model = ModelFacts { name: provenance.model_name.clone(), files: provenance.model_files.clone() };
         let mut request = Request { model: provenance.model_name.clone(), ..request.clone() };
-        for path in request.prompt.embeddings.iter_mut().chain(request.parts.paths_mut()) {
+        let loras = request.loras.iter_mut().map(|lora| &mut lora.file);
+        for path in request.prompt.embeddings.iter_mut().chain(request.parts.paths_mut()).chain(loras) {
             *path = model_label(path);
         }
         let picture = request.input.as_mut().map(|input| &mut input.picture);

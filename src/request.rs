@@ -67,6 +67,9 @@ pub struct Request {
     /// What changes its weights.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loras: Vec<Lora>,
+    /// Folders in which LoRAs are looked for that are named: where a machine has them is no part of a picture.
+    #[serde(skip)]
+    pub lora_dirs: Vec<String>,
     /// What to paint.
     pub prompt: Prompt,
     /// How to get there.
@@ -275,6 +278,7 @@ impl Default for Request {
             model: BUILT_IN_MODEL.into(),
             parts: Parts::default(),
             loras: Vec::new(),
+            lora_dirs: Vec::new(),
             prompt: Prompt::default(),
             sampling: Sampling::default(),
             image: Image::default(),

@@ -1,9 +1,9 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`convert`], [`preprocess`],
-//! [`bench`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`], [`sampling`], [`image`], [`input`],
-//! [`mask`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value is checked by its parser in
-//! `values`, options against each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`convert`], [`lora_merge`],
+//! [`preprocess`], [`bench`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`], [`sampling`], [`image`],
+//! [`input`], [`mask`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value
+//! is checked by its parser in `values`, options against each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
 
 pub mod bench;
 mod checks;
@@ -18,6 +18,7 @@ pub mod info;
 pub mod inpaint;
 pub mod input;
 pub mod lora;
+pub mod lora_merge;
 pub mod mask;
 pub mod model;
 pub mod output;
@@ -45,6 +46,7 @@ pub use generate::GenerateArgs;
 pub use img2img::Img2ImgArgs;
 pub use info::InfoArgs;
 pub use inpaint::InpaintArgs;
+pub use lora_merge::LoraMergeArgs;
 pub use paint::PaintArgs;
 pub use preprocess::PreprocessArgs;
 pub use verify::VerifyArgs;
@@ -82,6 +84,7 @@ pub enum Command {
     Verify(Box<VerifyArgs>),
     Info(Box<InfoArgs>),
     Convert(Box<ConvertArgs>),
+    LoraMerge(Box<LoraMergeArgs>),
 }
 
 impl Command {
@@ -98,6 +101,7 @@ impl Command {
             Command::Verify(args) => &args.general,
             Command::Info(args) => &args.general,
             Command::Convert(args) => &args.general,
+            Command::LoraMerge(args) => &args.general,
         }
     }
 

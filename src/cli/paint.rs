@@ -61,6 +61,7 @@ impl PaintArgs {
             model: self.model_name()?,
             parts: self.parts()?,
             loras: self.lora.loras()?,
+            lora_dirs: self.lora.lora_dirs.iter().map(|path| checks::path("LoRAs", path)).collect::<Result<_>>()?,
             prompt: self.prompt()?,
             sampling: self.sampling()?,
             image: Image {

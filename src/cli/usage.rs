@@ -33,8 +33,17 @@ fn message(e: &clap::Error) -> String {
             value if value.is_empty() => format!("`{}` needs a value", option(e)),
             value => format!("unknown value `{value}` for `{}`", option(e)),
         },
+        ErrorKind::MissingRequiredArgument => format!("`{}` is missing", missing(e).join("` and `")),
         ErrorKind::InvalidUtf8 => "a prompt, a name or a number is not valid UTF-8".into(),
         _ => first_line(e),
+    }
+}
+
+/// The arguments without which it does not go.
+fn missing(e: &clap::Error) -> Vec<String> {
+    match e.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(all)) => all.clone(),
+        _ => vec![option(e)],
     }
 }
 

@@ -6,6 +6,7 @@ mod convert;
 mod download;
 mod info;
 mod inspect;
+mod lora_merge;
 mod models;
 mod paint;
 mod preprocess;
@@ -32,5 +33,6 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Verify(args) => verify::verify(args, ui),
         Command::Info(args) => info::info(args, ui),
         Command::Convert(args) => convert::convert(args, ui),
+        Command::LoraMerge(args) => lora_merge::lora_merge(args, ui),
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::prompt::PromptArgs;
 use crate::cli::PaintArgs;
 use crate::image::{Output, OutputOptions};
 use crate::pipeline::{self, Engine, Machine, Plan, Watch};
-use crate::request::Weighting;
+use crate::request::{Prompt, Weighting};
 use crate::text::wildcards::Wildcards;
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Request, Result};
@@ -23,10 +23,10 @@ use crate::{Error, Request, Result};
 /// pictures could be made; otherwise what ended the work.
 pub fn paint(request: &Request, args: &PaintArgs, ui: &mut Ui) -> Result<()> {
     let start = Instant::now();
-    let plan = Plan::new(request)?;
     check_wildcards(&args.prompt)?;
+    let plan = first_plan(request, args)?;
     if args.recipe.dry_run {
-        ui.data(&dry_run(&with_seed(&plan, 0, args.prompt.wildcards.as_deref())?)?);
+        ui.data(&dry_run(&plan)?);
         return Ok(());
     }
     install_interrupt(ui.bar_handle());
@@ -44,11 +44,12 @@ pub fn paint(request: &Request, args: &PaintArgs, ui: &mut Ui) -> Result<()> {
     }
     let machine = Machine::new(args.compute.options())?;
     introduce(&plan, &machine, args, ui);
+    warn(&plan, &request.prompt, args, ui);
 
     let mut engine = Engine::new(machine);
     engine.strict_loras = args.lora.strict;
     let mut studio = Studio::new(ui, &output, args.output.metadata, intermediates, plan.files.name());
-    let failed = series(&plan, args, &mut engine, &mut studio)?;
+    let failed = series(&plan, &request.prompt, args, &mut engine, &mut studio)?;
     if failed > 0 {
         return Err(Error::Partial { failed: failed * plan.batch(), total: pictures });
     }
@@ -56,32 +57,58 @@ pub fn paint(request: &Request, args: &PaintArgs, ui: &mut Ui) -> Result<()> {
     Ok(())
 }
 
-/// The plan of a picture of the series: its seed, and the choices that it draws in the prompts.
-fn with_seed(first: &Plan, number: usize, wildcards: Option<&Path>) -> Result<Plan> {
+/// The plan of the first picture. Its seed decides what is drawn in the prompts, and they may decide the LoRAs.
+fn first_plan(request: &Request, args: &PaintArgs) -> Result<Plan> {
+    let mut first = request.clone();
+    let seed = *first.sampling.seed.get_or_insert_with(pipeline::random_seed);
+    draw(&mut first.prompt, &request.prompt, seed, args.prompt.wildcards.as_deref())?;
+    Plan::new(&first)
+}
+
+/// The plan of a picture of the series: its seed, and the choices that it draws in `prompt`.
+fn with_seed(first: &Plan, prompt: &Prompt, number: usize, wildcards: Option<&Path>) -> Result<Plan> {
     let mut plan = first.clone();
     let seed = first.request.sampling.seed.unwrap_or_default().wrapping_add(number as u64);
     plan.request.sampling.seed = Some(seed);
-    let prompt = &mut plan.request.prompt;
-    if prompt.weighting == Weighting::A1111 {
-        let mut draw = Wildcards::new(seed, wildcards.map(Path::to_path_buf));
-        prompt.text = draw.resolve(&prompt.text)?;
-        for text in [&mut prompt.text_2, &mut prompt.negative, &mut prompt.negative_2].into_iter().flatten() {
-            *text = draw.resolve(text)?;
-        }
-    }
+    draw(&mut plan.request.prompt, prompt, seed, wildcards)?;
+    plan.find_loras()?;
     Ok(plan)
+}
+
+/// Gives `drawn` the texts of `prompt` with all choices made.
+fn draw(drawn: &mut Prompt, prompt: &Prompt, seed: u64, wildcards: Option<&Path>) -> Result<()> {
+    if prompt.weighting != Weighting::A1111 {
+        return Ok(());
+    }
+    let mut draw = Wildcards::new(seed, wildcards.map(Path::to_path_buf));
+    drawn.text = draw.resolve(&prompt.text)?;
+    let others = [
+        (&mut drawn.text_2, &prompt.text_2),
+        (&mut drawn.negative, &prompt.negative),
+        (&mut drawn.negative_2, &prompt.negative_2),
+    ];
+    for (drawn, text) in others {
+        *drawn = text.as_ref().map(|text| draw.resolve(text)).transpose()?;
+    }
+    Ok(())
 }
 
 /// One picture after the other, each of its own seed. A broken picture does not end the series: its error is told at once, and
 /// the number of failures returned. When there is no other picture, or all are broken, the last error is the result.
-fn series(first: &Plan, args: &PaintArgs, engine: &mut Engine, studio: &mut Studio<'_>) -> Result<usize> {
+fn series(
+    first: &Plan,
+    prompt: &Prompt,
+    args: &PaintArgs,
+    engine: &mut Engine,
+    studio: &mut Studio<'_>,
+) -> Result<usize> {
     let watch = Watch { every: studio.every() };
     let count = args.output.count;
     let mut failed = 0;
     for number in 0..count {
-        let plan = with_seed(first, number, args.prompt.wildcards.as_deref())?;
+        let plan = with_seed(first, prompt, number, args.prompt.wildcards.as_deref())?;
         let text = &plan.request.prompt.text;
-        if *text != first.request.prompt.text {
+        if *text != prompt.text {
             studio.ui().note(&format!("prompt: {text}"));
         }
         studio.begin(&plan.request);
@@ -126,14 +153,12 @@ fn introduce(plan: &Plan, machine: &Machine, args: &PaintArgs, ui: &mut Ui) {
     for note in &plan.notes {
         ui.note(note);
     }
-    warn(plan, args, ui);
     ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
     ui.detail(&format!("timesteps: {}", join(plan.schedule.timesteps())));
 }
 
 /// What was asked for and will not happen.
-fn warn(plan: &Plan, args: &PaintArgs, ui: &mut Ui) {
-    let prompt = &plan.request.prompt;
+fn warn(plan: &Plan, prompt: &Prompt, args: &PaintArgs, ui: &mut Ui) {
     match (&args.prompt.wildcards, prompt.weighting, Wildcards::named_in(&prompt.text)) {
         (None, Weighting::A1111, Some(name)) => {
             ui.warning(&format!("`__{name}__` stays as it is: no folder of wildcards is given with `--wildcards`"));
@@ -142,6 +167,9 @@ fn warn(plan: &Plan, args: &PaintArgs, ui: &mut Ui) {
             ui.warning("the wildcards have no effect: with `--weighting none` the prompt is taken as it is");
         }
         _ => {}
+    }
+    if args.lora.strict && plan.loras.is_empty() {
+        ui.warning("`--strict` has no effect: there is no LoRA");
     }
     if args.output.intermediates.is_some() && args.output.every.unwrap_or(1) >= plan.schedule.steps() {
         ui.warning(

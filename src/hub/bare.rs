@@ -47,9 +47,9 @@ impl Bare {
         self.path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// The folder that it lies in.
-    pub(super) fn folder(&self) -> Option<&Path> {
-        self.path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The path, for messages.

@@ -7,15 +7,15 @@ use super::cache::Cache;
 use super::locate::locate;
 use super::registry::{self, Kind};
 use super::settings::Settings;
-use super::{ModelFiles, RepoId};
+use super::RepoId;
 use crate::{suggest, weights, Error, Result};
 
 /// Endings of LoRAs' files, best first.
 const ENDINGS: [&str; 4] = ["safetensors", "pt", "ckpt", "bin"];
 /// Folders beside models in which other programs keep LoRAs.
 const BESIDE: [&str; 3] = ["loras", "Lora", "lora"];
-/// What diffusers calls the file of a repository.
-const PYTORCH: &str = "pytorch_lora_weights.safetensors";
+/// What diffusers and PEFT call a LoRA's file in its folder.
+const IN_FOLDERS: [&str; 2] = ["pytorch_lora_weights.safetensors", "adapter_model.safetensors"];
 /// Folders within folders that are looked into.
 const DEEPEST: usize = 6;
 /// Names that a hint lists.
@@ -31,23 +31,42 @@ pub struct Shelves {
 }
 
 impl Shelves {
-    /// The folders that the user gives, and those beside the model: `loras` and `Lora` in its own folder and in the one above, which
-    /// is where A1111 and ComfyUI have them.
+    /// The folders that the user gives, and those beside a model, a file or folder: `loras` and `Lora` in its own folder and in the two
+    /// above, which is where A1111 and ComfyUI have them.
     ///
     /// # Errors
     /// [`Error::Model`] when a folder that is given is none.
-    pub fn new(given: &[String], model: &ModelFiles, settings: Settings) -> Result<Self> {
+    pub fn new(given: &[String], model: Option<&Path>, settings: Settings) -> Result<Self> {
         let mut folders: Vec<PathBuf> = given.iter().map(PathBuf::from).collect();
         if let Some(folder) = folders.iter().find(|folder| !folder.is_dir()) {
             let message = format!("there is no folder `{}` to look for LoRAs in", folder.display());
             return Err(Error::model(message, "give a folder with `--lora-dir` that holds files of LoRAs"));
         }
-        let home = model.home().and_then(|home| home.canonicalize().ok());
-        for above in home.iter().flat_map(|home| home.ancestors().take(2)) {
+        let model = model.and_then(|model| std::path::absolute(model).ok());
+        for above in model.iter().flat_map(|model| model.ancestors().take(3)) {
             let beside = BESIDE.iter().map(|name| above.join(name)).filter(|folder| folder.is_dir());
             folders.extend(beside);
         }
         Ok(Shelves { folders, settings })
+    }
+
+    /// The file of a LoRA that is given: a file itself, the one in a folder, or one that is named; and whether it was given by its path.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_given(&self, given: &str) -> Result<(PathBuf, bool)> {
+        let path = Path::new(given);
+        if path.is_dir() {
+            let inside = IN_FOLDERS.iter().map(|name| path.join(name)).find(|file| file.is_file());
+            let message = || format!("the folder `{given}` holds no LoRA");
+            let hint = "give a file, or a folder with pytorch_lora_weights.safetensors or adapter_model.safetensors";
+            return inside.map(|file| (file, true)).ok_or_else(|| Error::model(message(), hint));
+        }
+        // A link whose target is gone is a path that was meant.
+        if path.symlink_metadata().is_ok() {
+            return Ok((path.into(), true));
+        }
+        Ok((self.find(given)?, false))
     }
 
     /// The file of a LoRA that is named.
@@ -77,7 +96,7 @@ impl Shelves {
         if let Some(file) = &id.file {
             return Some(folder.join(file)).filter(|path| path.is_file());
         }
-        let usual = Some(folder.join(PYTORCH)).filter(|path| path.is_file());
+        let usual = IN_FOLDERS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
         usual.or_else(|| match all_in(&folder).as_slice() {
             [one] => Some(one.path.clone()),
             _ => None,
@@ -171,13 +190,11 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::request::{Parts, BUILT_IN_MODEL};
 
     fn shelves(given: &Path) -> Shelves {
         let cache = given.join("cache").into_os_string();
         let settings = Settings::of(|name| (name == "HF_HUB_CACHE").then(|| cache.clone()), None);
-        let model = crate::hub::resolve(BUILT_IN_MODEL, &Parts::default()).unwrap();
-        Shelves::new(&[given.join("loras").to_str().unwrap().into()], &model, settings).unwrap()
+        Shelves::new(&[given.join("loras").to_str().unwrap().into()], None, settings).unwrap()
     }
 
     fn folder(files: &[&str]) -> tempfile::TempDir {
@@ -229,7 +246,7 @@ mod tests {
     fn repositories_and_short_names_are_found_in_the_cache() {
         let of = |repo: &str, file: &str| format!("cache/models--{}/snapshots/c0/{file}", repo.replace('/', "--"));
         let (lcm, other) = ("latent-consistency/lcm-lora-sdv1-5", "some/style");
-        let files = [of(lcm, PYTORCH), of(other, "only.safetensors"), "loras/x.txt".into()];
+        let files = [of(lcm, IN_FOLDERS[0]), of(other, "only.safetensors"), "loras/x.txt".into()];
         let place = folder(&files.each_ref().map(String::as_str));
         for repo in [lcm, other] {
             let refs = place.path().join(format!("cache/models--{}/refs", repo.replace('/', "--")));
@@ -237,8 +254,8 @@ mod tests {
             fs::write(refs.join("main"), "c0").unwrap();
         }
         let shelves = shelves(place.path());
-        assert!(shelves.find("lcm-lora-sd15").unwrap().ends_with(PYTORCH));
-        assert!(shelves.find(lcm).unwrap().ends_with(PYTORCH));
+        assert!(shelves.find("lcm-lora-sd15").unwrap().ends_with(IN_FOLDERS[0]));
+        assert!(shelves.find(lcm).unwrap().ends_with(IN_FOLDERS[0]));
         assert!(shelves.find(other).unwrap().ends_with("only.safetensors"));
         assert!(shelves.find("some/style/only.safetensors").is_ok());
         let missing = shelves.find("lcm-lora-sdxl").unwrap_err();

@@ -82,14 +82,19 @@ impl ModelFiles {
         }
     }
 
-    /// The folder that the model is or lies in; `None` for one that is no file.
+    /// The single file that the model is.
     #[must_use]
-    pub fn home(&self) -> Option<&Path> {
+    pub fn file(&self) -> Option<&Path> {
         match &self.place {
-            Place::Folder(folder) => Some(folder),
-            Place::File(file) => file.folder(),
-            Place::BuiltIn | Place::Random(_) => None,
+            Place::File(file) => Some(file.path()),
+            Place::BuiltIn | Place::Folder(_) | Place::Random(_) => None,
         }
+    }
+
+    /// The file or folder that the model is; `None` for one that is neither.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.folder().or_else(|| self.file())
     }
 
     /// The file of a part's weights in the model's own folder; `None` for models that are none.

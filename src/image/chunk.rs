@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metadata::{model_label, Provenance};
+use super::metadata::{model_label, LoraFacts, Provenance};
 use super::png::TextChunk;
 use crate::request::{Request, SCHEMA};
 use crate::{Error, Result};
@@ -32,6 +32,9 @@ pub struct MadeWith {
     pub dtype: String,
     /// The model's files.
     pub model: ModelFacts,
+    /// The files of LoRAs whose hashes are known: those that the request lists, then those that the prompt names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<FileHash>,
 }
 
 /// A model without its place.
@@ -41,6 +44,12 @@ pub struct ModelFacts {
     pub name: String,
     /// The weight files, where their hashes are known.
     pub files: Vec<FileHash>,
+}
+
+impl LoraFacts {
+    fn hash(&self) -> Option<FileHash> {
+        Some(FileHash { name: self.file.clone(), sha256: self.sha256.clone()? })
+    }
 }
 
 /// A file by its content.
@@ -62,9 +71,12 @@ impl SdgenChunk {
     pub fn new(request: &Request, batch_index: usize, provenance: &Provenance) -> Self {
         let model = ModelFacts { name: provenance.model_name.clone(), files: provenance.model_files.clone() };
         let mut request = Request { model: provenance.model_name.clone(), ..request.clone() };
-        let loras = request.loras.iter_mut().map(|lora| &mut lora.file);
-        for path in request.prompt.embeddings.iter_mut().chain(request.parts.paths_mut()).chain(loras) {
+        for path in request.prompt.embeddings.iter_mut().chain(request.parts.paths_mut()) {
             *path = model_label(path);
+        }
+        for (index, lora) in request.loras.iter_mut().enumerate() {
+            let known = provenance.loras.get(index).map(|facts| facts.file.clone());
+            lora.file = known.unwrap_or_else(|| model_label(&lora.file));
         }
         let picture = request.input.as_mut().map(|input| &mut input.picture);
         let mask = request.inpaint.as_mut().and_then(|inpaint| inpaint.mask.as_mut());
@@ -80,6 +92,7 @@ impl SdgenChunk {
                 device: provenance.device.clone(),
                 dtype: provenance.dtype.clone(),
                 model,
+                loras: provenance.loras.iter().filter_map(LoraFacts::hash).collect(),
             },
         }
     }

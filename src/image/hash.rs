@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -50,6 +50,26 @@ pub fn short_hash(sha256: &str) -> &str {
     sha256.get(..10).unwrap_or(sha256)
 }
 
+/// A1111's hash of a LoRA, which CivitAI calls AutoV3: the first 12 digits of the SHA-256 of the numbers of a safetensors file, so that
+/// words about it do not change it; of any other file, of all of it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn lora_hash(path: &Path) -> Result<String> {
+    let read = || {
+        let mut file = File::open(path)?;
+        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
+            let mut length = [0; 8];
+            file.read_exact(&mut length)?;
+            file.seek(SeekFrom::Start(u64::from_le_bytes(length).saturating_add(length.len() as u64)))?;
+        }
+        sha256(file)
+    };
+    let mut hex = read().map_err(Error::io("read", path))?;
+    hex.truncate(12);
+    Ok(hex)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +80,7 @@ mod tests {
         let full = sha256_file(&file).unwrap();
         assert_eq!(full, "a30e95b94309523f009e7db442eb2543c5a7120726eaecb83e50b45c77a23626");
         assert_eq!(short_hash(&full), "a30e95b943");
+        assert_eq!(lora_hash(&file).unwrap(), "69d23a59aa6b");
     }
 
     #[test]

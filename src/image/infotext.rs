@@ -41,6 +41,9 @@ impl Infotext {
             Rng::Torch => "CPU",
             Rng::Philox => "NV",
         };
+        let hashes =
+            provenance.loras.iter().filter_map(|lora| Some(format!("{}: {}", lora.name, lora.short_hash.as_ref()?)));
+        let hashes = hashes.collect::<Vec<_>>().join(", ");
         let fields = [
             ("Steps", sampling.steps.map(|n| n.to_string())),
             ("Sampler", Some(labels.sampler.clone())),
@@ -59,10 +62,11 @@ impl Infotext {
             ("Inpaint area", inpaint.and_then(|i| i.only_masked).map(|_| "Only masked".into())),
             ("Masked area padding", inpaint.and_then(|i| i.only_masked).map(|n| n.to_string())),
             ("Masked content", inpaint.and_then(|i| masked_content(i.fill)).map(Into::into)),
+            ("Lora hashes", (!hashes.is_empty()).then_some(hashes)),
             ("Version", Some(format!("sdgen {}", provenance.version))),
         ];
         Infotext {
-            prompt: request.prompt.text.clone(),
+            prompt: with_tags(&request.prompt.text, provenance),
             negative: request.prompt.negative.clone().unwrap_or_default(),
             fields: fields.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect(),
         }
@@ -73,6 +77,13 @@ impl Infotext {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// The prompt with the LoRAs that it does not name itself, as A1111 reads them.
+fn with_tags(prompt: &str, provenance: &Provenance) -> String {
+    let tags = provenance.loras.iter().filter_map(|lora| lora.tag.as_deref());
+    let pieces = Some(prompt).filter(|prompt| !prompt.is_empty()).into_iter().chain(tags);
+    pieces.collect::<Vec<_>>().join(" ")
 }
 
 /// A1111's name for what lies under the mask at the start, unless it is the picture.
@@ -116,6 +127,7 @@ fn quote(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::LoraFacts;
     use crate::request::{Inpaint, Input};
 
     fn labels() -> SamplerLabels {
@@ -176,6 +188,30 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn loras_are_named_as_a1111_and_civitai_read_them() {
+        let lora = |name: &str, tag: Option<&str>, hash: Option<&str>| LoraFacts {
+            name: name.into(),
+            file: format!("{name}.safetensors"),
+            tag: tag.map(Into::into),
+            sha256: None,
+            short_hash: hash.map(Into::into),
+        };
+        let loras = vec![
+            lora("style_v1", Some("<lora:style_v1:0.8>"), Some("0123456789ab")),
+            lora("b-c_2.0", None, Some("ba9876543210")),
+            lora("unread", Some("<lora:unread:0.4:1>"), None),
+        ];
+        let provenance = Provenance { loras, ..Provenance::for_tests() };
+        let text = |prompt| Infotext::new(&request(prompt, None), &labels(), &provenance).to_string();
+        let written = text("<lora:b-c_2.0:1>two");
+        let prompt = "<lora:b-c_2.0:1>two <lora:style_v1:0.8> <lora:unread:0.4:1>\nSteps: 20, ";
+        assert!(written.starts_with(prompt), "{written}");
+        let hashes = "RNG: CPU, Lora hashes: \"style_v1: 0123456789ab, b-c_2.0: ba9876543210\", Version: sdgen 1.2.3";
+        assert!(written.ends_with(hashes), "{written}");
+        assert!(text("").starts_with("<lora:style_v1:0.8> <lora:unread:0.4:1>\n"));
     }
 
     #[test]

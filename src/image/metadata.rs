@@ -28,12 +28,29 @@ pub struct Provenance {
     pub model_hash: Option<String>,
     /// The weight files whose hashes are known.
     pub model_files: Vec<FileHash>,
+    /// The LoRAs: those that the request lists, in their order, then those that the prompt names.
+    pub loras: Vec<LoraFacts>,
     /// sdgen's version.
     pub version: String,
     /// "cpu", "cuda:0", "metal".
     pub device: String,
     /// "f32", "bf16", "f16".
     pub dtype: String,
+}
+
+/// What a picture says about a LoRA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoraFacts {
+    /// Its name in tags.
+    pub name: String,
+    /// The name under which it is found again: never a path.
+    pub file: String,
+    /// The tag that asks for it, where the prompt does not have one.
+    pub tag: Option<String>,
+    /// The SHA-256 of its file, where it is known.
+    pub sha256: Option<String>,
+    /// The hash that A1111 and CivitAI know it by: [`lora_hash`](super::lora_hash).
+    pub short_hash: Option<String>,
 }
 
 /// The texts of a picture: picture `batch_index` of what `request`, which is complete, makes.
@@ -79,6 +96,7 @@ impl Provenance {
         Provenance {
             model_name: "v1-5".into(),
             model_hash: Some("6ce0161689".into()),
+            loras: Vec::new(),
             model_files: vec![FileHash { name: "unet/model.safetensors".into(), sha256: "6ce0161689b3".into() }],
             version: "1.2.3".into(),
             device: "cpu".into(),

@@ -6,7 +6,8 @@ use candle_core::{Device, Tensor};
 
 use crate::pipeline::model::Model;
 use crate::pipeline::{Event, Events, Machine, Phase, Plan};
-use crate::request::Prompt;
+use crate::request::{Prompt, Weighting};
+use crate::text::prompt::tags::without_tags;
 use crate::text::{EncodeOptions, Encoded};
 use crate::{Request, Result};
 
@@ -65,7 +66,13 @@ pub(super) fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) ->
     // Of a run that begins with a picture, prompts count the steps that are made.
     let steps = plan.schedule.steps();
     let text_stack = model.text()?;
-    let positive = text_stack.encode(&prompt.text, prompt.text_2.as_deref(), steps, &options)?;
+    // The LoRAs that they name are in the model by now.
+    let untagged = |text: &String| match prompt.weighting {
+        Weighting::A1111 => without_tags(text),
+        Weighting::None => text.clone(),
+    };
+    let (text, text_2) = (untagged(&prompt.text), prompt.text_2.as_ref().map(untagged));
+    let positive = text_stack.encode(&text, text_2.as_deref(), steps, &options)?;
     tell(&positive, events)?;
     if !plan.guided() {
         return Ok(Encoding { positive, negative: None });

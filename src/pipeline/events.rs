@@ -18,6 +18,8 @@ pub enum Phase {
     Sample,
     /// Latents to pixels; counted in pictures.
     Decode,
+    /// Merging LoRAs into one; counted in tensors.
+    Merge,
     /// Writing weights; counted in tensors.
     Write,
 }

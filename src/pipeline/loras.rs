@@ -7,7 +7,7 @@ use crate::hub::ModelFiles;
 use crate::nn::ParamSource;
 use crate::pipeline::{Event, Events, Family};
 use crate::request::Lora;
-use crate::weights::lora::{Adapter, BlockWeights, LoraError, Stack, Strength};
+use crate::weights::lora::{Adapter, BlockWeights, Component, Family as Published, LoraError, Stack, Strength};
 use crate::Result;
 
 /// Where the components of a model take their weights from.
@@ -43,21 +43,9 @@ impl Sources {
         let adapters = loras.iter().map(|lora| Adapter::open(Path::new(&lora.file))).collect::<Result<Vec<_>, _>>()?;
         let names = ["unet", "text_encoder", "text_encoder_2"].into_iter().take(1 + family.text_encoders.len());
         let components = names.map(|name| Ok((name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
-        let mut stack = Stack::new(components, (!files.is_built_in()).then(|| family.published()));
-        for (lora, adapter) in loras.iter().zip(&adapters) {
-            let report = stack.add(adapter, &strength(lora)?)?;
-            events.on(Event::Note(&format!("LoRA {report}")))?;
-            match report.missing() {
-                Some(unmatched) if strict => {
-                    return Err(LoraError::Partly { file: adapter.label(), unmatched }.into());
-                }
-                Some(unmatched) => {
-                    events
-                        .on(Event::Warning(&format!("the LoRA {} fits only in part: {unmatched}", adapter.name())))?;
-                }
-                None => {}
-            }
-        }
+        let family = (!files.is_built_in()).then(|| family.published());
+        let loras: Vec<(&Lora, &Adapter)> = loras.iter().zip(&adapters).collect();
+        let stack = stack_loras(components, family, &loras, strict, events)?;
         Ok(Sources { files: files.clone(), adapted: stack.into_components() })
     }
 
@@ -77,6 +65,35 @@ impl Sources {
             None => self.files.weights(component),
         }
     }
+}
+
+/// LoRAs on the components of a model, each of which is told with what of it found a place. `strict` refuses those that fit only in
+/// part; `family` is for messages.
+///
+/// # Errors
+/// [`crate::Error::Lora`] when one is damaged or does not fit.
+pub fn stack_loras(
+    components: Vec<Component>,
+    family: Option<Published>,
+    loras: &[(&Lora, &Adapter)],
+    strict: bool,
+    events: &mut dyn Events,
+) -> Result<Stack> {
+    let mut stack = Stack::new(components, family);
+    for (lora, adapter) in loras {
+        let report = stack.add(adapter, &strength(lora)?)?;
+        events.on(Event::Note(&format!("LoRA {report}")))?;
+        match report.missing() {
+            Some(unmatched) if strict => {
+                return Err(LoraError::Partly { file: adapter.label(), unmatched }.into());
+            }
+            Some(unmatched) => {
+                events.on(Event::Warning(&format!("the LoRA {} fits only in part: {unmatched}", adapter.name())))?;
+            }
+            None => {}
+        }
+    }
+    Ok(stack)
 }
 
 fn strength(lora: &Lora) -> Result<Strength, LoraError> {

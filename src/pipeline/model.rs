@@ -30,7 +30,7 @@ pub struct Model {
     pub unet: UNet2DConditionModel,
     /// The autoencoder.
     pub vae: AutoencoderKl,
-    /// The SHA-256 of the denoiser's file, computed beside the work if an [`Engine`] loaded it.
+    /// The SHA-256 of the denoiser's file and of the LoRAs, computed beside the work if an [`Engine`] loaded it.
     pub hash: HashTask,
     /// Where the text encoders come from when they are loaded again.
     sources: Sources,
@@ -64,7 +64,8 @@ impl Engine {
     /// As [`Model::load`].
     pub(super) fn load(&mut self, plan: &Plan, events: &mut dyn Events) -> Result<()> {
         let request = &plan.request;
-        let (parts, loras, embeddings) = (&request.parts, &request.loras, &request.prompt.embeddings);
+        let loras: Vec<Lora> = plan.loras.iter().map(|planned| planned.lora.clone()).collect();
+        let (parts, embeddings) = (&request.parts, &request.prompt.embeddings);
         let key = (request.model.clone(), parts.clone(), loras.clone(), embeddings.clone());
         if self.loaded.as_ref().is_some_and(|(loaded, _)| *loaded == key) {
             return Ok(());
@@ -74,14 +75,14 @@ impl Engine {
         self.encodings = Encodings::default();
         // Opened before the model: a wrong name is told at once.
         let inversions = inversions(plan)?;
-        let sources = Sources::with_loras(&plan.files, &plan.family, loras, self.strict_loras, events)?;
+        let sources = Sources::with_loras(&plan.files, &plan.family, &loras, self.strict_loras, events)?;
         let mut model = Model::load(sources, &plan.family, &self.machine, events)?;
         for (path, inversion) in embeddings.iter().zip(&inversions) {
             model.text.as_mut().map_or(Ok(()), |text| text.add_inversion(inversion))?;
             let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
             events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
         }
-        model.hash = HashTask::start(&plan.files);
+        model.hash = HashTask::start(&plan.files, &plan.loras);
         self.loaded = Some((key, model));
         Ok(())
     }
@@ -130,7 +131,7 @@ impl Model {
             Ok::<_, Error>((text, joined(unet, &mut done, events)?, joined(vae, &mut done, events)?))
         })?;
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
-        Ok(Model { text: Some(text), unet, vae, hash: HashTask::Done(None), sources, vae_source })
+        Ok(Model { text: Some(text), unet, vae, hash: HashTask::default(), sources, vae_source })
     }
 
     /// The text encoders.

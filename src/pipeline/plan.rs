@@ -8,6 +8,8 @@ use crate::hub::{self, ModelFiles};
 use crate::image::input::Fill;
 use crate::pipeline::canvas::{Canvas, Prepared};
 use crate::pipeline::family::{Defaults, Family};
+use crate::pipeline::planned_loras::Loras;
+use crate::pipeline::{distilled, PlannedLora};
 use crate::request::{Inpaint, Task};
 use crate::sampling::Schedule;
 use crate::{Request, Result};
@@ -25,6 +27,8 @@ pub struct Plan {
     pub files: ModelFiles,
     /// What the model is.
     pub family: Family,
+    /// What changes the model's weights.
+    pub loras: Vec<PlannedLora>,
     /// Timesteps and sigmas.
     pub schedule: Schedule,
     /// The picture to begin with, if there is one.
@@ -51,7 +55,7 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn of(files: ModelFiles, request: &Request) -> Result<Self> {
         let mut request = request.clone();
-        let family = Family::detect(&files)?;
+        let mut family = Family::detect(&files)?;
         family.check_task(request.task(), &files.name())?;
         request.validate()?;
         let defaults = family.defaults(files.is_built_in()).or_known(hub::known_defaults(&request.model));
@@ -59,6 +63,14 @@ impl Plan {
             Some(Prepared { canvas, notes }) => (Some(Arc::new(canvas)), notes),
             None => (None, Vec::new()),
         };
+        let loras = Loras::find(&request, &files)?;
+        notes.extend(loras.notes);
+        if let Some((name, recipe)) = distilled::recipe(&loras.all)? {
+            if recipe.trailing {
+                family.scheduler = family.scheduler.with_trailing_timesteps();
+            }
+            notes.extend(recipe.fill_in(name, &mut request.sampling));
+        }
         fill_in(&mut request, &defaults);
         request.validate()?;
         let s = &request.sampling;
@@ -79,9 +91,19 @@ impl Plan {
         }
         request.sampling.scheduler = Some(schedule.sampler());
         request.sampling.sigmas = Some(schedule.sigma_spacing());
-        let mut warnings = without_effect(&request, &family);
+        let mut warnings = loras.warnings;
+        warnings.extend(without_effect(&request, &family));
         warnings.extend(schedule.notes().iter().cloned());
-        Ok(Plan { request, files, family, schedule, canvas, notes, warnings })
+        Ok(Plan { request, files, family, loras: loras.all, schedule, canvas, notes, warnings })
+    }
+
+    /// Finds the LoRAs again, for prompts that have changed.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn find_loras(&mut self) -> Result<()> {
+        self.loras = Loras::find(&self.request, &self.files)?.all;
+        Ok(())
     }
 
     /// Whether the unconditional prediction takes part: as in diffusers, above a guidance scale of 1.
@@ -119,6 +141,12 @@ impl Plan {
     }
 }
 
+/// A seed that nobody chose. Torch's generator reads 32 bits of one; more would suggest a difference that is not there.
+#[must_use]
+pub fn random_seed() -> u64 {
+    fastrand::u32(..).into()
+}
+
 fn strength(request: &Request) -> f64 {
     request.input.as_ref().and_then(|input| input.strength).unwrap_or(1.0)
 }
@@ -133,8 +161,7 @@ fn fill_in(request: &mut Request, defaults: &Defaults) {
     sampling.guidance.get_or_insert(defaults.guidance);
     sampling.guidance_rescale.get_or_insert(0.0);
     sampling.eta.get_or_insert(0.0);
-    // Torch's generator reads 32 bits of a seed; more would suggest a difference that is not there.
-    sampling.seed.get_or_insert_with(|| fastrand::u32(..).into());
+    sampling.seed.get_or_insert_with(random_seed);
     let image = &mut request.image;
     image.width.get_or_insert(defaults.size.0);
     image.height.get_or_insert(defaults.size.1);

@@ -99,6 +99,13 @@ impl SchedulerConfig {
         self
     }
 
+    /// The same with timesteps counted back from the last one, whatever the file says.
+    #[must_use]
+    pub fn with_trailing_timesteps(mut self) -> Self {
+        self.values.insert("timestep_spacing".into(), "trailing".into());
+        self
+    }
+
     /// Corrects the two values that early files of Stable Diffusion 1.x and 2.x have wrong, as diffusers' pipelines for these
     /// models do: timesteps are offset by 1, and the predicted picture is not clipped. What stands in the file is replaced for
     /// all samplers, what is missing only for the file's own.

@@ -32,7 +32,7 @@ pub(super) fn error(error: &Error) -> String {
     json!({ "event": "error", "schema": SCHEMA, "message": message, "hint": hint, "exit_code": code }).to_string()
 }
 
-/// A phase that begins, goes on or ends: `load`, `encode`, `encode-picture`, `step`, `decode` or `write`. Pictures are told when they are written.
+/// A phase that begins, goes on or ends: `load`, `encode`, `encode-picture`, `step`, `decode`, `merge` or `write`. Pictures are told when they are written.
 pub(super) fn progress(event: &Event<'_>) -> Option<String> {
     let line = match event {
         Event::Begin { phase, total } => {
@@ -81,6 +81,7 @@ fn name(phase: Phase) -> &'static str {
         Phase::EncodePicture => "encode-picture",
         Phase::Sample => "step",
         Phase::Decode => "decode",
+        Phase::Merge => "merge",
         Phase::Write => "write",
     }
 }

@@ -10,6 +10,7 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
         Phase::EncodePicture => "encoding the picture",
         Phase::Sample => "sampling",
         Phase::Decode => "decoding",
+        Phase::Merge => "merging",
         Phase::Write => "writing",
     }
 }

@@ -5,6 +5,7 @@
 // Helpers outside `#[test]` functions stop the test by panicking, as assertions do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adapters;
 mod attention;
 mod bad_models;
 mod bench;
@@ -19,6 +20,8 @@ mod img2img;
 mod info;
 mod inpaint;
 mod interrupt;
+mod lora_merge;
+mod lora_tags;
 mod memory;
 mod metadata;
 mod output;

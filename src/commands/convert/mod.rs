@@ -2,7 +2,6 @@
 //!
 //! How it is written is in [`super::save`].
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -46,7 +45,7 @@ pub fn convert(args: &ConvertArgs, ui: &mut Ui) -> Result<()> {
         (_, _, format) => {
             let files = hub::resolve(&name, &args.parts()?)?;
             install_interrupt(ui.bar_handle());
-            let model = Model { files: &files, change: &|_, source| Ok(source), words: &BTreeMap::new() };
+            let model = Model { files: &files, change: &|_, source| source, tell: &|_, _| {} };
             match format {
                 Some(format) => single::write(place.path(), format, &model, numbers, ui)?,
                 None => folder::write(place.path(), &model, numbers, ui)?,

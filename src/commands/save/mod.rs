@@ -22,17 +22,20 @@ pub struct Model<'a> {
     pub files: &'a ModelFiles,
     /// What the tensors of a part become, by the name that diffusers has for it.
     pub change: &'a Change<'a>,
-    /// Words about it that its files do not have yet.
-    pub words: &'a BTreeMap<String, String>,
+    /// Adds to what a part's own file says about itself.
+    pub tell: &'a Tell<'a>,
 }
 
 /// See [`Model::change`].
-pub type Change<'a> = dyn Fn(&str, Arc<dyn ParamSource>) -> Result<Arc<dyn ParamSource>> + 'a;
+pub type Change<'a> = dyn Fn(&str, Arc<dyn ParamSource>) -> Arc<dyn ParamSource> + 'a;
+
+/// See [`Model::tell`].
+pub type Tell<'a> = dyn Fn(&str, &mut BTreeMap<String, String>) + 'a;
 
 impl Model<'_> {
     /// The tensors of a part, changed.
     fn weights(&self, part: &str) -> Result<Arc<dyn ParamSource>> {
-        (self.change)(part, self.files.weights(part)?)
+        Ok((self.change)(part, self.files.weights(part)?))
     }
 
     /// What a part's own file says, and what is to be said.
@@ -41,7 +44,7 @@ impl Model<'_> {
             Some(path) => crate::weights::open_file(&path)?.metadata,
             None => BTreeMap::new(),
         };
-        words.extend(self.words.clone());
+        (self.tell)(part, &mut words);
         Ok(words)
     }
 }

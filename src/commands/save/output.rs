@@ -1,6 +1,6 @@
 //! Where a model is to be written: what goes with a name, and what is in the way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::convert::Layout;
 use crate::image::{check_writable, folder_of};
@@ -42,6 +42,21 @@ impl Output<'_> {
         self.check_free(format.is_some())?;
         check_writable(folder_of(self.path))?;
         Ok(format)
+    }
+
+    /// Refuses a result that would take the place of what it is made of.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names it.
+    pub fn check_apart(&self, inputs: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+        let Ok(place) = self.path.canonicalize() else { return Ok(()) };
+        match inputs.into_iter().find(|input| input.canonicalize().is_ok_and(|input| input == place)) {
+            Some(input) => {
+                let message = format!("`{}` is what the result is made of", input.display());
+                Err(Error::usage(message, "give another name with `--output`"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What has the name already must be of the same kind, and be given up.

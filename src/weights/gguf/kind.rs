@@ -66,6 +66,12 @@ impl Kind {
         }
     }
 
+    /// Whether a type, by its name, is one of blocks that share a scale.
+    #[must_use]
+    pub fn is_quantised(name: &str) -> bool {
+        KINDS.iter().any(|(_, kind, known)| *known == name && matches!(kind, Kind::Quantized(_)))
+    }
+
     /// ggml's number for the type; nothing for one that GGUF does not have.
     #[must_use]
     pub fn number(self) -> Option<u32> {

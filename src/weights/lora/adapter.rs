@@ -54,6 +54,12 @@ impl Adapter {
         self.file.source.label()
     }
 
+    /// How its numbers are stored: "f16", "f32".
+    pub fn stored_types(&self) -> impl Iterator<Item = String> + '_ {
+        let source = &self.file.source;
+        source.names().into_iter().filter_map(|name| source.stored_type(&name))
+    }
+
     /// What the file says about itself.
     #[must_use]
     pub fn metadata(&self) -> &BTreeMap<String, String> {

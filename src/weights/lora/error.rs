@@ -85,6 +85,22 @@ pub enum LoraError {
         /// What has no place.
         unmatched: String,
     },
+    /// A kind that is no product of thin matrices, where one is asked for.
+    #[error("`{module}` is changed by {kind}, which cannot be joined with others without loss")]
+    NeedsRank {
+        /// What it is called.
+        kind: &'static str,
+        /// What it changes.
+        module: String,
+    },
+    /// A kind whose change depends on the weights of the model.
+    #[error("`{module}` is changed by {kind}, which builds on the weights of the model")]
+    NeedsBase {
+        /// What it is called.
+        kind: &'static str,
+        /// What it changes.
+        module: String,
+    },
     /// Weights of blocks that are not understood, or not for this model.
     #[error("`{text}` is no list of block weights: {reason}")]
     Blocks {
@@ -115,6 +131,8 @@ impl LoraError {
                 "`sdgen info FILE` tells what is known of it; use it with the kind of model that it was trained on"
                     .into()
             }
+            LoraError::NeedsRank { .. } => "give the rank of the best approximation: `--rank 32`".into(),
+            LoraError::NeedsBase { .. } => "give the model with `--model`".into(),
             LoraError::Partly { .. } => "leave out `--strict` to apply what fits".into(),
             LoraError::Blocks { .. } => super::blocks::FORM.into(),
         })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::nn::ParamSource;
-use crate::weights::WeightFile;
+use crate::weights::{detect, WeightFile};
 
 /// A family of models whose parts belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,6 +26,19 @@ pub enum Family {
 }
 
 impl Family {
+    /// The family of a model that was found to be one; nothing for those whose structure LoRAs are not known for.
+    #[must_use]
+    pub fn of_detected(family: detect::Family) -> Option<Self> {
+        match family {
+            detect::Family::Sd1 => Some(Family::Sd1),
+            detect::Family::Sd2 => Some(Family::Sd2),
+            detect::Family::Sdxl | detect::Family::SdxlEdm => Some(Family::Sdxl),
+            detect::Family::Sd3 => Some(Family::Sd3),
+            detect::Family::Flux => Some(Family::Flux),
+            detect::Family::SdxlRefiner => None,
+        }
+    }
+
     /// The family's name for people.
     #[must_use]
     pub fn label(self) -> &'static str {

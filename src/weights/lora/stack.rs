@@ -1,6 +1,6 @@
 //! [`Stack`]: adapters on a model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -163,6 +163,23 @@ impl Stack {
     #[cfg(test)]
     pub(super) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// The model's components as they were given.
+    #[must_use]
+    pub fn components(&self) -> &[Component] {
+        &self.components
+    }
+
+    /// What is added to the tensors of a component.
+    pub(super) fn patches(&self, component: &str) -> impl Iterator<Item = (&str, &[Patch])> {
+        let patches = self.patches.get(component).into_iter().flatten();
+        patches.map(|(tensor, patches)| (tensor.as_str(), patches.as_slice()))
+    }
+
+    /// The names of the tensors of a component to which something is added.
+    pub fn changed(&self, component: &str) -> HashSet<String> {
+        self.patches(component).map(|(tensor, _)| tensor.into()).collect()
     }
 
     /// The components with all changes, which are made when a tensor is read.

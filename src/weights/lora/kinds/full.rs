@@ -24,6 +24,14 @@ impl Delta for Full {
         self.diff.first() == outputs && self.diff.rest() == inputs.iter().product::<usize>()
     }
 
+    fn kind(&self) -> &'static str {
+        "whole difference"
+    }
+
+    fn is_whole(&self) -> bool {
+        true
+    }
+
     fn shape(&self) -> String {
         format!("{:?}", self.diff.shape())
     }

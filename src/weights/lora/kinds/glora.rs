@@ -37,6 +37,14 @@ impl Delta for Glora {
             && [self.b[1].rest(), self.a[0].first(), self.a[1].rest()].iter().all(|side| *side == columns)
     }
 
+    fn kind(&self) -> &'static str {
+        "GLoRA"
+    }
+
+    fn builds_on_weight(&self) -> bool {
+        true
+    }
+
     fn shape(&self) -> String {
         format!("[{}, {}]", self.b[0].first(), self.b[1].rest())
     }

@@ -32,6 +32,14 @@ impl Delta for Ia3 {
         side == Some(&self.count())
     }
 
+    fn kind(&self) -> &'static str {
+        "IA3"
+    }
+
+    fn builds_on_weight(&self) -> bool {
+        true
+    }
+
     fn shape(&self) -> String {
         format!("{} {}", self.count(), if self.on_input { "inputs" } else { "outputs" })
     }

@@ -72,6 +72,10 @@ impl Delta for LoHa {
         self.halves[0].size() == (outputs, inputs.iter().product())
     }
 
+    fn kind(&self) -> &'static str {
+        "LoHa"
+    }
+
     fn shape(&self) -> String {
         let (rows, columns) = self.halves[0].size();
         format!("[{rows}, {columns}]")

@@ -92,6 +92,10 @@ impl Delta for LoKr {
         self.size() == (outputs, inputs.iter().product())
     }
 
+    fn kind(&self) -> &'static str {
+        "LoKr"
+    }
+
     fn shape(&self) -> String {
         let (rows, columns) = self.size();
         format!("[{rows}, {columns}]")

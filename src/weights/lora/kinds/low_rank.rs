@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use super::super::module::{Module, Stored};
 use super::super::roles::Role;
 use super::super::Fault;
-use super::{scale, tucker, Base, Delta, Result};
+use super::{scale, tucker, Base, Delta, Factors, Result};
 
 /// `up` [outputs, rank], `down` [rank, inputs...], and a core [rank, rank, kernel...] if there is one.
 pub(super) struct LowRank {
@@ -34,6 +34,11 @@ impl LowRank {
         Ok(LowRank { scale: scale(alpha, Some(rank)), down, up, mid })
     }
 
+    /// The smaller factor, which is the one that is scaled.
+    fn scaled_up(&self, rows: &Range<usize>) -> Result<Tensor> {
+        self.up.matrix()?.narrow(0, rows.start, rows.len())?.affine(self.scale, 0.0)
+    }
+
     fn kernel(&self) -> usize {
         self.mid.as_ref().map_or(1, |mid| mid.shape()[2..].iter().product())
     }
@@ -42,6 +47,30 @@ impl LowRank {
 impl Delta for LowRank {
     fn fits(&self, outputs: usize, inputs: &[usize]) -> bool {
         self.up.first() == outputs && self.down.rest() * self.kernel() == inputs.iter().product::<usize>()
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.mid.is_some() || self.down.shape().len() > 2 {
+            "LoCon"
+        } else {
+            "LoRA"
+        }
+    }
+
+    fn is_product(&self) -> bool {
+        true
+    }
+
+    /// A core becomes a part of the second matrix.
+    fn factors(&self, rows: &Range<usize>) -> Result<Option<Factors>> {
+        let down = match &self.mid {
+            None => self.down.matrix()?,
+            Some(mid) => {
+                let same = Tensor::eye(mid.first(), DType::F32, &Device::Cpu)?;
+                tucker(&same, &mid.read()?, &self.down.matrix()?)?
+            }
+        };
+        Ok(Some(Factors { up: self.scaled_up(rows)?, down }))
     }
 
     fn shape(&self) -> String {
@@ -53,8 +82,7 @@ impl Delta for LowRank {
     }
 
     fn rows(&self, _: &Base<'_>, rows: &Range<usize>) -> Result<Tensor> {
-        // The smaller factor is scaled.
-        let up = self.up.matrix()?.narrow(0, rows.start, rows.len())?.affine(self.scale, 0.0)?;
+        let up = self.scaled_up(rows)?;
         match &self.mid {
             None => up.matmul(&self.down.matrix()?),
             Some(mid) => tucker(&up, &mid.read()?, &self.down.matrix()?),

@@ -41,11 +41,46 @@ pub trait Delta: Send + Sync {
         None
     }
 
+    /// What people call it.
+    fn kind(&self) -> &'static str;
+
+    /// Whether it is a product of thin matrices.
+    fn is_product(&self) -> bool {
+        false
+    }
+
+    /// The thin matrices whose product these rows are, of what is such a product.
+    ///
+    /// # Errors
+    /// When a tensor of the adapter cannot be read.
+    fn factors(&self, _rows: &Range<usize>) -> Result<Option<Factors>> {
+        Ok(None)
+    }
+
+    /// Whether it is a difference of the weight's own shape.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
+    /// Whether it cannot be told without the weight.
+    fn builds_on_weight(&self) -> bool {
+        false
+    }
+
     /// These rows of the change at multiplier 1: [rows, columns].
     ///
     /// # Errors
     /// When a tensor of the adapter cannot be read.
     fn rows(&self, base: &Base<'_>, rows: &Range<usize>) -> Result<Tensor>;
+}
+
+/// A matrix as the product of two thin ones.
+#[derive(Debug, Clone)]
+pub struct Factors {
+    /// [rows, rank], in f32.
+    pub up: Tensor,
+    /// [rank, columns], in f32.
+    pub down: Tensor,
 }
 
 /// The weight before any change: the rows that are asked for.
@@ -106,6 +141,45 @@ impl Change {
     #[must_use]
     pub fn rank(&self) -> Option<usize> {
         self.delta.rank()
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.dora.is_some() {
+            "DoRA"
+        } else {
+            self.delta.kind()
+        }
+    }
+
+    /// Whether it is a product of thin matrices.
+    #[must_use]
+    pub fn is_product(&self) -> bool {
+        self.dora.is_none() && self.delta.is_product()
+    }
+
+    /// Whether it is a difference of the weight's own shape.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.dora.is_none() && self.delta.is_whole()
+    }
+
+    /// Whether it cannot be told without the weight.
+    #[must_use]
+    pub fn builds_on_weight(&self) -> bool {
+        self.dora.is_some() || self.delta.builds_on_weight()
+    }
+
+    /// The thin matrices whose product these rows are at multiplier 1; nothing when they are no such product.
+    ///
+    /// # Errors
+    /// When a tensor of the adapter cannot be read.
+    pub fn factors(&self, rows: &Range<usize>) -> Result<Option<Factors>> {
+        if self.dora.is_some() {
+            return Ok(None);
+        }
+        self.delta.factors(rows)
     }
 
     /// These rows of the change at this multiplier: [rows, columns] in f32.

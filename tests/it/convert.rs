@@ -217,7 +217,7 @@ fn what_does_not_go_together_is_refused_before_any_work() {
     );
     refused(&["emoji", "-o", "no/a"], exit_code::FAILURE, &["no"]);
     refused(&["no-such-model", "-o", "a"], exit_code::MODEL, &["no-such-model"]);
-    refused(&["emoji"], exit_code::USAGE, &["required"]);
+    refused(&["emoji"], exit_code::USAGE, &["missing"]);
     refused(&["emoji", "-o", "a", "--quantize", "q9"], exit_code::USAGE, &["q9"]);
     let vae = format!("{}/vae/diffusion_pytorch_model.safetensors", folder("sd15"));
     refused(&[&vae, "-o", "a", "--layout", "diffusers"], exit_code::MODEL, &["VAE"]);

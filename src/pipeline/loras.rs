@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::hub::ModelFiles;
-use crate::nn::ParamSource;
-use crate::pipeline::{Event, Events, Family};
+use crate::nn::{ParamSource, Precision};
+use crate::pipeline::{Event, Events, Machine, Plan};
 use crate::request::Lora;
-use crate::weights::lora::{Adapter, BlockWeights, Component, Family as Published, LoraError, Stack, Strength};
+use crate::weights::lora::{Adapter, BlockWeights, Component, Family as Published, LoraError, Stack, Strength, Sums};
 use crate::Result;
 
 /// Where the components of a model take their weights from.
@@ -24,18 +24,14 @@ impl Sources {
         Sources { files: files.clone(), adapted: Vec::new() }
     }
 
-    /// The weights of a model with these LoRAs, each of which is told with what of it found a place. `strict` refuses those that fit
-    /// only in part.
+    /// The weights of a plan's model with its LoRAs, each of which is told with what of it found a place. `strict` refuses those
+    /// that fit only in part.
     ///
     /// # Errors
     /// [`crate::Error::Lora`] when one is damaged or does not fit; otherwise when the model's weights do not open.
-    pub fn with_loras(
-        files: &ModelFiles,
-        family: &Family,
-        loras: &[Lora],
-        strict: bool,
-        events: &mut dyn Events,
-    ) -> Result<Self> {
+    pub fn of(plan: &Plan, machine: &Machine, strict: bool, events: &mut dyn Events) -> Result<Self> {
+        let Plan { files, family, loras, .. } = plan;
+        let loras: Vec<&Lora> = loras.iter().map(|planned| &planned.lora).collect();
         if loras.is_empty() {
             return Ok(Self::plain(files));
         }
@@ -44,9 +40,10 @@ impl Sources {
         let names = ["unet", "text_encoder", "text_encoder_2"].into_iter().take(1 + family.text_encoders.len());
         let components = names.map(|name| Ok((name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
         let family = (!files.is_built_in()).then(|| family.published());
-        let loras: Vec<(&Lora, &Adapter)> = loras.iter().zip(&adapters).collect();
+        let loras: Vec<(&Lora, &Adapter)> = loras.into_iter().zip(&adapters).collect();
         let stack = stack_loras(components, family, &loras, strict, events)?;
-        Ok(Sources { files: files.clone(), adapted: stack.into_components() })
+        let sums = if machine.precision == Precision::F32 { Sums::F32 } else { Sums::Stored };
+        Ok(Sources { files: files.clone(), adapted: stack.into_components(sums) })
     }
 
     /// The model's files.

@@ -66,7 +66,7 @@ impl Engine {
         let request = &plan.request;
         let loras: Vec<Lora> = plan.loras.iter().map(|planned| planned.lora.clone()).collect();
         let (parts, embeddings) = (&request.parts, &request.prompt.embeddings);
-        let key = (request.model.clone(), parts.clone(), loras.clone(), embeddings.clone());
+        let key = (request.model.clone(), parts.clone(), loras, embeddings.clone());
         if self.loaded.as_ref().is_some_and(|(loaded, _)| *loaded == key) {
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl Engine {
         self.encodings = Encodings::default();
         // Opened before the model: a wrong name is told at once.
         let inversions = inversions(plan)?;
-        let sources = Sources::with_loras(&plan.files, &plan.family, &loras, self.strict_loras, events)?;
+        let sources = Sources::of(plan, &self.machine, self.strict_loras, events)?;
         let mut model = Model::load(sources, &plan.family, &self.machine, events)?;
         for (path, inversion) in embeddings.iter().zip(&inversions) {
             model.text.as_mut().map_or(Ok(()), |text| text.add_inversion(inversion))?;

@@ -6,6 +6,7 @@ use image::RgbImage;
 
 use crate::hub::{self, ModelFiles};
 use crate::image::input::Fill;
+use crate::image::model_label;
 use crate::pipeline::canvas::{Canvas, Prepared};
 use crate::pipeline::family::{Defaults, Family};
 use crate::pipeline::planned_loras::Loras;
@@ -179,6 +180,9 @@ fn without_effect(request: &Request, family: &Family) -> Vec<String> {
     let hidden = |inpaint: &Inpaint| inpaint.fill != Fill::Original && !inpaint.soft && strength(request) >= 1.0;
     if request.inpaint.as_ref().is_some_and(hidden) {
         warnings.push("the fill has no effect: at strength 1 the masked part begins with noise alone".to_string());
+    }
+    for lora in request.loras.iter().filter(|lora| lora.scale == 0.0 && lora.text_scale() == 0.0) {
+        warnings.push(format!("the LoRA `{}` has no effect: its scale is 0", model_label(&lora.file)));
     }
     let prompt = &request.prompt;
     if !is_guided(request, family) {

@@ -20,6 +20,7 @@ mod img2img;
 mod info;
 mod inpaint;
 mod interrupt;
+mod lora;
 mod lora_merge;
 mod lora_tags;
 mod memory;

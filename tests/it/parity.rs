@@ -40,6 +40,9 @@ fn compare(prefix: &str) {
         for given in ["picture.png", "mask.png"] {
             fs::copy(fixtures().join("pictures/given").join(given), sandbox.path(given)).unwrap();
         }
+        for lora in ["sd15-kohya.safetensors", "sdxl-peft.safetensors"] {
+            fs::copy(fixtures().join("lora").join(lora), sandbox.path(lora)).unwrap();
+        }
         let fixed = ["--weighting", "none", "--long-prompt", "truncate", "--device", "cpu", "--dtype", "f32"];
         let arguments =
             [&case.command, "--model", model.to_str().unwrap(), "-o", "{index}.png"].into_iter().chain(fixed);

@@ -16,6 +16,7 @@ import diffusers as d
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import CLIPTextModel
 
 FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "fixtures"
@@ -83,6 +84,7 @@ def cases():
     for steps in ("1", "3", "4"):
         yield f"sdxl-turbo-{steps}", "sdxl-turbo", {"--steps": steps, "--guidance": "0"}
     yield from cases_with_pictures()
+    yield from cases_with_loras()
 
 
 def cases_with_pictures():
@@ -112,6 +114,15 @@ def cases_with_pictures():
     yield "sd15-inpaint-batch", "sd15-inpaint", {**MASK, **batch}
 
 
+def cases_with_loras():
+    """LoRAs of `lora/` in the fixtures: kohya's names with both networks, PEFT's with both text encoders."""
+    few = {"--scheduler": "euler", "--steps": "4"}
+    yield "sd15-lora", "sd15", {"--lora": "sd15-kohya.safetensors:0.8", **few}
+    yield "sdxl-lora", "sdxl", {"--lora": "sdxl-peft.safetensors:-0.6", **few}
+    yield "sd15-from-lora", "sd15", {**IMAGE, "--lora": "sd15-kohya.safetensors:1", "--strength": "0.6", **few}
+    yield "sd15-part-lora", "sd15", {**MASK, "--lora": "sd15-kohya.safetensors:0.5", "--strength": "0.8", **few}
+
+
 def write_given():
     """A picture of 80x60 and a mask of 64x72 with a grey rim, both of which say something at every pixel."""
     (OUT / "given").mkdir(exist_ok=True)
@@ -132,6 +143,26 @@ def pipeline(model, command):
     return pipe
 
 
+def add_lora(pipe, file, scale):
+    """Adds `scale * alpha / rank * up @ down` to the weights, as diffusers does; written out, as its loader misses the text encoders
+    of transformers 5. Names of kohya's scripts and of PEFT."""
+    weights = {}
+    for component, front in (("unet", "lora_unet_"), ("text_encoder", "lora_te_"), ("text_encoder_2", "lora_te2_")):
+        for name, weight in getattr(getattr(pipe, component, None), "named_parameters", list)():
+            module = name.removesuffix(".weight")
+            for full in (module, f"text_model.{module}"):
+                weights[front + full.replace(".", "_")] = weights[f"{component}.{full}"] = weight
+    tensors = {name.replace("lora_A", "lora_down").replace("lora_B", "lora_up"): tensor.double()
+               for name, tensor in load_file(file).items()}
+    for name, up in tensors.items():
+        module, found, _ = name.partition(".lora_up.")
+        if found:
+            down = tensors[f"{module}.lora_down.weight"]
+            alpha = tensors.get(f"{module}.alpha", torch.tensor(down.shape[0])) / down.shape[0]
+            weight = weights[module]
+            weight.data += (scale * alpha * (up.flatten(1) @ down.flatten(1))).reshape(weight.shape).float()
+
+
 def picture(pipe, own, command, options, seed):
     """The pictures of one case, and sdgen's arguments for them."""
     pipe.scheduler = own.from_config(own.config)
@@ -150,7 +181,14 @@ def picture(pipe, own, command, options, seed):
         arguments["mask_image"] = Image.open(OUT / "given" / options["--mask"])
     for option, value in options.items():
         arguments |= OPTIONS.get(option, lambda _: {})(value)
-    return pipe(**arguments).images
+    if "--lora" not in options:
+        return pipe(**arguments).images
+    file, scale = options["--lora"].split(":")
+    add_lora(pipe, FIXTURES / "lora" / file, float(scale))
+    pictures = pipe(**arguments).images
+    add_lora(pipe, FIXTURES / "lora" / file, -float(scale))
+    return pictures
+
 
 
 def main():

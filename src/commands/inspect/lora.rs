@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::weights::lora::roles;
 use crate::weights::WeightFile;
 
 /// Parts of names that only adapters have.
@@ -22,47 +23,6 @@ const MARKS: [&str; 11] = [
 ];
 /// What the names of adapters begin with whose tensors are named like any other.
 const STARTS: [&str; 4] = ["lora_unet_", "lora_te", "lora_transformer_", "lycoris_"];
-
-/// What names end with behind the name of the module that is changed.
-const ROLES: [&str; 34] = [
-    ".lora_down.weight",
-    ".lora_up.weight",
-    ".lora_mid.weight",
-    ".lora_A.weight",
-    ".lora_B.weight",
-    ".lora_B.bias",
-    ".lora_A.default.weight",
-    ".lora_B.default.weight",
-    ".lora_magnitude_vector",
-    ".lora.down.weight",
-    ".lora.up.weight",
-    "_lora.down.weight",
-    "_lora.up.weight",
-    ".down.weight",
-    ".up.weight",
-    ".hada_w1_a",
-    ".hada_w1_b",
-    ".hada_w2_a",
-    ".hada_w2_b",
-    ".hada_t1",
-    ".hada_t2",
-    ".lokr_w1",
-    ".lokr_w1_a",
-    ".lokr_w1_b",
-    ".lokr_w2",
-    ".lokr_w2_a",
-    ".lokr_w2_b",
-    ".lokr_t2",
-    ".alpha",
-    ".dora_scale",
-    ".diff",
-    ".diff_b",
-    ".w_norm",
-    ".b_norm",
-];
-
-/// What names of the matrix that comes first contain; its first side is the rank.
-const DOWN: [&str; 6] = ["lora_down.", "lora_A", "lora.down.", "_lora1.down.", "_lora2.down.", "hada_w1_b"];
 
 /// Tags that are listed, at most.
 const MOST_TAGS: usize = 10;
@@ -108,14 +68,15 @@ impl Lora {
         let source = file.source.as_ref();
         let names = source.names();
         let mut ranks = BTreeMap::new();
-        for name in names.iter().filter(|name| DOWN.iter().any(|down| name.contains(down))) {
+        for name in names.iter().filter(|name| roles::is_down(name)) {
             if let Some(rank) = source.info(name).and_then(|(shape, _)| shape.dims().first().copied()) {
                 *ranks.entry(rank).or_insert(0) += 1;
             }
         }
         let mut ranks: Vec<(usize, usize)> = ranks.into_iter().collect();
         ranks.sort_by_key(|(rank, count)| (std::cmp::Reverse(*count), *rank));
-        let modules: BTreeSet<&str> = names.iter().map(|name| module(name)).collect();
+        let modules: BTreeSet<&str> =
+            names.iter().map(|name| roles::split(name).map_or(name.as_str(), |(module, _)| module)).collect();
         let of_text = |module: &&str| {
             ["lora_te", "text_encoder", "clip_l", "clip_g", "t5"].iter().any(|start| module.starts_with(start))
         };
@@ -129,11 +90,6 @@ impl Lora {
     }
 }
 
-/// The module that a tensor belongs to: its name without its role.
-fn module(name: &str) -> &str {
-    ROLES.iter().find_map(|role| name.strip_suffix(role)).unwrap_or(name)
-}
-
 fn algorithm(names: &[String]) -> &'static str {
     let any = |part: &str| names.iter().any(|name| name.contains(part));
     match () {
@@ -141,7 +97,7 @@ fn algorithm(names: &[String]) -> &'static str {
         () if any(".hada_w") => "LoHa",
         () if any(".lokr_w") => "LoKr",
         () if any(".oft_") => "OFT",
-        () if DOWN.iter().any(|down| any(down)) => "LoRA",
+        () if names.iter().any(|name| roles::is_down(name)) => "LoRA",
         () if any(".on_input") => "IA3",
         () if any(".a1.weight") => "GLoRA",
         () if any(".diff") => "full difference",

@@ -20,7 +20,7 @@ use crate::pipeline::{stack_loras, Family};
 use crate::request::{Lora, BUILT_IN_MODEL};
 use crate::ui::{install_interrupt, Ui};
 use crate::weights::detect::{self, Component, Detected};
-use crate::weights::lora::{self, Adapter, Stack};
+use crate::weights::lora::{self, Adapter, Stack, Sums};
 use crate::weights::names::{Renamed, Restored};
 use crate::weights::write::Format;
 use crate::weights::{self, WeightFile};
@@ -153,7 +153,7 @@ impl Work<'_> {
         let components = views.iter().map(|(name, view)| (*name, view.clone() as Arc<dyn ParamSource>)).collect();
         let stack = self.stack(components, detected.family.and_then(lora::Family::of_detected), ui)?;
         let changed = changed(&stack);
-        let adapted = stack.into_components();
+        let adapted = stack.into_components(self.sums());
         let mut restored = Restored::new(input.source.clone());
         for ((component, view), (_, source)) in views.iter().zip(&adapted) {
             restored.add(view, source, |name| changed[component].contains(name));
@@ -166,6 +166,15 @@ impl Work<'_> {
         file::write(path, format, &source, words, &history, self.numbers, ui)
     }
 
+    /// The type of the sums: where another than the stored one is written, they are rounded once, to that.
+    fn sums(&self) -> Sums {
+        if self.numbers.dtype.is_some() {
+            Sums::F32
+        } else {
+            Sums::Stored
+        }
+    }
+
     /// A model in the layout of diffusers, as a folder, or as one file of this format.
     fn by_parts(&self, path: &Path, format: Option<Format>, files: &ModelFiles, ui: &mut Ui) -> Result<Report> {
         let family = Family::detect(files)?;
@@ -174,7 +183,7 @@ impl Work<'_> {
         let published = (!files.is_built_in()).then(|| family.published());
         let stack = self.stack(components, published, ui)?;
         let changed = changed(&stack);
-        let adapted: HashMap<&str, Arc<dyn ParamSource>> = stack.into_components().into_iter().collect();
+        let adapted: HashMap<&str, Arc<dyn ParamSource>> = stack.into_components(self.sums()).into_iter().collect();
         let name = files.name();
         let model = Model {
             files,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Shape, Tensor};
 
 use super::kinds::{Base, Change};
-use super::sum;
+use super::sum::{self, Sums};
 use crate::nn::ParamSource;
 use crate::weights::WeightsError;
 
@@ -21,18 +21,18 @@ pub struct Patch {
     pub multiplier: f64,
 }
 
-/// The tensors of a component, changed when they are read: sums are made in f32 and handed out in the type of the tensor. Only one
-/// tensor's change is in memory at a time.
+/// The tensors of a component, changed when they are read; sums are made in f32. Only one tensor's change is in memory at a time.
 pub struct Adapted {
     source: Arc<dyn ParamSource>,
     patches: HashMap<String, Vec<Patch>>,
+    sums: Sums,
 }
 
 impl Adapted {
     /// The tensors of `source` with these patches, by the tensors' names.
     #[must_use]
-    pub fn new(source: Arc<dyn ParamSource>, patches: HashMap<String, Vec<Patch>>) -> Self {
-        Adapted { source, patches }
+    pub fn new(source: Arc<dyn ParamSource>, patches: HashMap<String, Vec<Patch>>, sums: Sums) -> Self {
+        Adapted { source, patches, sums }
     }
 }
 
@@ -61,7 +61,7 @@ impl ParamSource for Adapted {
 
     fn info(&self, name: &str) -> Option<(Shape, DType)> {
         let (shape, dtype) = self.source.info(name)?;
-        Some((shape, if self.patches.contains_key(name) { sum::dtype(dtype) } else { dtype }))
+        Some((shape, if self.patches.contains_key(name) { self.sums.dtype(dtype) } else { dtype }))
     }
 
     fn stored_type(&self, name: &str) -> Option<String> {
@@ -76,7 +76,7 @@ impl ParamSource for Adapted {
         let stored = self.source.read(name)?;
         let Some(patches) = self.patches.get(name) else { return Ok(stored) };
         let changed = || match total(&stored, patches)? {
-            Some(change) => sum::add(&stored, &change),
+            Some(change) => sum::add(&stored, &change, self.sums),
             None => Ok(stored.clone()),
         };
         changed().map_err(|e| WeightsError::BadTensor {

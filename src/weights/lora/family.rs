@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::roles::{is_down, split, Role};
 use crate::nn::ParamSource;
 use crate::weights::{detect, WeightFile};
 
@@ -53,9 +54,6 @@ impl Family {
     }
 }
 
-/// What names of the matrix that comes first contain; its first side is the rank.
-const DOWN: [&str; 6] = ["lora_down.", "lora_A", "lora.down.", "_lora1.down.", "_lora2.down.", "hada_w1_b"];
-
 /// The family that an adapter was made for: what its file says, then what only one family has, then the width of the text.
 #[must_use]
 pub fn family(file: &WeightFile) -> Option<Family> {
@@ -86,7 +84,7 @@ pub fn family(file: &WeightFile) -> Option<Family> {
     if any(&["lora_te2_", "text_encoder_2.", "clip_g.", "add_embedding", "label_emb"]) || any(&deep) {
         return Some(Family::Sdxl);
     }
-    let proj_in = names.iter().find(|name| name.contains("proj_in") && DOWN.iter().any(|down| name.contains(down)));
+    let proj_in = names.iter().find(|name| name.contains("proj_in") && is_down(name));
     match proj_in.and_then(|name| source.info(name)).map(|(shape, _)| shape.rank()) {
         Some(4) => Some(Family::Sd1),
         Some(2) => Some(Family::Sd2),
@@ -126,7 +124,7 @@ fn width_of_text(names: &[&str], source: &dyn ParamSource) -> Option<usize> {
             let second = [".lokr_w2_b", ".lokr_w2"].iter().find_map(|role| side(&format!("{module}{role}"), 1))?;
             return Some(side(name, 1)? * second);
         }
-        let is_wide = DOWN.iter().any(|down| name.contains(down)) || name.rsplit('.').next() == Some("diff");
+        let is_wide = is_down(name) || matches!(split(name), Some((_, Role::Diff)));
         if is_wide {
             side(name, 1)
         } else {

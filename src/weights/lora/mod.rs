@@ -15,7 +15,7 @@ mod module;
 mod names;
 mod peft;
 mod report;
-mod roles;
+pub mod roles;
 mod stack;
 mod sum;
 #[cfg(test)]
@@ -30,3 +30,4 @@ pub use merge::{Merged, Merger};
 pub use module::Module;
 pub use report::Report;
 pub use stack::{Component, Stack, Strength};
+pub use sum::Sums;

@@ -121,6 +121,12 @@ pub fn split(name: &str) -> Option<(&str, Role)> {
     ENDINGS.iter().find_map(|(ending, role)| Some((name.strip_suffix(ending)?, *role)))
 }
 
+/// Whether a tensor is the matrix that comes first in a low-rank product, whose first side is the rank.
+#[must_use]
+pub fn is_down(name: &str) -> bool {
+    matches!(split(name), Some((_, Role::Down | Role::Hada(First, Right))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

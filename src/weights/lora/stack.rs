@@ -8,6 +8,7 @@ use super::adapted::{Adapted, Patch};
 use super::blocks::{BlockNames, BlockWeights};
 use super::kinds::Change;
 use super::names::{Names, Place};
+use super::sum::Sums;
 use super::{Adapter, Family, Fault, LoraError, Report};
 use crate::nn::ParamSource;
 
@@ -184,9 +185,9 @@ impl Stack {
 
     /// The components with all changes, which are made when a tensor is read.
     #[must_use]
-    pub fn into_components(mut self) -> Vec<Component> {
+    pub fn into_components(mut self, sums: Sums) -> Vec<Component> {
         let adapted = |(name, source): Component| match self.patches.remove(name) {
-            Some(patches) => (name, Arc::new(Adapted::new(source, patches)) as Arc<dyn ParamSource>),
+            Some(patches) => (name, Arc::new(Adapted::new(source, patches, sums)) as Arc<dyn ParamSource>),
             None => (name, source),
         };
         self.components.into_iter().map(adapted).collect()

@@ -1,28 +1,48 @@
 //! A weight and its change as one, in parallel.
 
-use candle_core::{bail, CpuStorage, DType, Device, Result, Storage, Tensor, WithDType};
+use candle_core::{bail, CpuStorage, DType, Device, Result, Shape, Storage, Tensor, WithDType};
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 /// Values that a task adds: they stay in a second-level cache.
 const CHUNK: usize = 1 << 15;
 
-/// The type that the sum is handed out in: that of the weight. Numbers of eight bits would lose most changes to rounding.
-#[must_use]
-pub fn dtype(stored: DType) -> DType {
-    match stored {
-        DType::F8E4M3 => DType::F16,
-        other => other,
+/// The type in which sums of a weight and its changes are handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sums {
+    /// That of the weight. Numbers of eight bits, which would lose most changes to rounding, become f16.
+    Stored,
+    /// f32, for models that compute in it: nothing is rounded, as in the reference, and changed weights take more memory than those
+    /// that are stored in half of it.
+    F32,
+}
+
+impl Sums {
+    /// Of a weight of this type.
+    #[must_use]
+    pub fn dtype(self, stored: DType) -> DType {
+        match (self, stored) {
+            (_, DType::F64) => DType::F64,
+            (Sums::F32, _) => DType::F32,
+            (Sums::Stored, DType::F8E4M3) => DType::F16,
+            (Sums::Stored, other) => other,
+        }
     }
 }
 
-/// `stored` plus `change`, which has as many values in f32; in the shape of `stored`, and in the type that [`dtype`] gives.
+/// `stored` plus `change`, which has as many values in f32; in the shape of `stored`, and in the type that `sums` gives.
 ///
 /// # Errors
 /// When the tensor library fails.
-pub fn add(stored: &Tensor, change: &Tensor) -> Result<Tensor> {
-    let (stored, change) = (stored.to_dtype(dtype(stored.dtype()))?.contiguous()?, change.contiguous()?);
-    let (shape, dtype) = (stored.shape(), stored.dtype());
+pub fn add(stored: &Tensor, change: &Tensor, sums: Sums) -> Result<Tensor> {
+    let wanted = sums.dtype(stored.dtype());
+    // Half precision is widened piece by piece below.
+    let stored = match (stored.dtype(), wanted) {
+        (DType::F16 | DType::BF16, _) => stored.contiguous()?,
+        (_, wanted) => stored.to_dtype(wanted)?.contiguous()?,
+    };
+    let change = change.contiguous()?;
+    let shape = stored.shape();
     let (storage, layout) = stored.storage_and_layout();
     let (changes, change_layout) = change.storage_and_layout();
     let (Storage::Cpu(CpuStorage::F32(changes)), Some((from, to)), Some((start, end))) =
@@ -40,16 +60,26 @@ pub fn add(stored: &Tensor, change: &Tensor) -> Result<Tensor> {
             sums.par_chunks_mut(CHUNK).zip(changes.par_chunks(CHUNK)).for_each(|(sums, changes)| plus(sums, changes));
             Tensor::from_vec(sums, shape, &Device::Cpu)
         }
-        Storage::Cpu(CpuStorage::F16(values)) => halves(&values[start..end], changes, shape.dims()),
-        Storage::Cpu(CpuStorage::BF16(values)) => halves(&values[start..end], changes, shape.dims()),
-        _ => (stored.to_dtype(DType::F32)? + change.reshape(shape)?)?.to_dtype(dtype),
+        Storage::Cpu(CpuStorage::F16(values)) => halves(&values[start..end], changes, shape, wanted),
+        Storage::Cpu(CpuStorage::BF16(values)) => halves(&values[start..end], changes, shape, wanted),
+        _ => (stored.to_dtype(DType::F32)? + change.reshape(shape)?)?.to_dtype(wanted),
     }
 }
 
-fn halves<T: WithDType>(values: &[T], changes: &[f32], shape: &[usize]) -> Result<Tensor>
+/// Sums of values in half precision, in their own type or in f32.
+fn halves<T: WithDType>(values: &[T], changes: &[f32], shape: &Shape, wanted: DType) -> Result<Tensor>
 where
     [T]: HalfFloatSliceExt,
 {
+    if wanted == DType::F32 {
+        let mut sums = vec![0f32; values.len()];
+        let chunks = sums.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).zip(changes.par_chunks(CHUNK));
+        chunks.for_each(|((sums, values), changes)| {
+            values.convert_to_f32_slice(sums);
+            plus(sums, changes);
+        });
+        return Tensor::from_vec(sums, shape, &Device::Cpu);
+    }
     let mut sums = vec![T::zero(); values.len()];
     let chunks = sums.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).zip(changes.par_chunks(CHUNK));
     chunks.for_each_init(
@@ -72,6 +102,10 @@ fn plus(sums: &mut [f32], changes: &[f32]) {
 mod tests {
     use super::*;
 
+    fn bits(tensor: &Tensor) -> Vec<f64> {
+        tensor.to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+    }
+
     #[test]
     fn sums_are_made_in_f32_and_rounded_once() {
         let count = CHUNK + 3;
@@ -79,22 +113,26 @@ mod tests {
         let change = values.affine(0.37, 0.01).unwrap();
         for dtype in [DType::F32, DType::F16, DType::BF16, DType::F64] {
             let stored = values.to_dtype(dtype).unwrap();
-            let expected = (stored.to_dtype(DType::F32).unwrap() + &change).unwrap().to_dtype(dtype).unwrap();
-            let sum = add(&stored, &change).unwrap();
+            let exact = (stored.to_dtype(DType::F32).unwrap() + &change).unwrap();
+            let sum = add(&stored, &change, Sums::Stored).unwrap();
             assert_eq!((sum.dtype(), sum.dims()), (dtype, stored.dims()));
-            let bits = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
-            assert_eq!(bits(&sum), bits(&expected), "{dtype:?}");
+            assert_eq!(bits(&sum), bits(&exact.to_dtype(dtype).unwrap()), "{dtype:?}");
+            let wide = add(&stored, &change, Sums::F32).unwrap();
+            assert_eq!(wide.dtype(), Sums::F32.dtype(dtype));
+            assert_eq!(bits(&wide), bits(&exact), "{dtype:?}");
         }
     }
 
     #[test]
-    fn eight_bits_become_sixteen() {
+    fn eight_bits_become_more() {
         let stored = Tensor::new(&[1f32, 2.0], &Device::Cpu).unwrap().to_dtype(DType::F8E4M3).unwrap();
         let change = Tensor::new(&[[0.01f32, -0.01]], &Device::Cpu).unwrap();
-        let sum = add(&stored, &change).unwrap();
-        assert_eq!(sum.dtype(), DType::F16);
-        let values = sum.to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap();
-        assert!((values[0] - 1.01).abs() < 1e-3 && (values[1] - 1.99).abs() < 1e-3, "{values:?}");
-        assert!(add(&stored, &Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap()).is_err());
+        for (sums, dtype, error) in [(Sums::Stored, DType::F16, 1e-3), (Sums::F32, DType::F32, 1e-6)] {
+            let sum = add(&stored, &change, sums).unwrap();
+            assert_eq!(sum.dtype(), dtype);
+            let values = bits(&sum);
+            assert!((values[0] - 1.01).abs() < error && (values[1] - 1.99).abs() < error, "{values:?}");
+        }
+        assert!(add(&stored, &Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap(), Sums::Stored).is_err());
     }
 }

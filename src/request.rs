@@ -4,6 +4,7 @@
 //! are decided by the model; [`crate::pipeline`] fills them in before anything runs, so that a stored request is complete.
 //! Machine facts (device, threads) are not part of it.
 
+mod control;
 mod input;
 mod lora;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::sampling::{Prediction, Rng, Sampler, SigmaSpacing};
 use crate::{Error, Result};
 
+pub use self::control::{Control, ControlMode, Preprocessing};
 pub use self::input::{check_strength, Inpaint, Input, PictureFile, Task};
 pub use self::lora::Lora;
 
@@ -39,6 +41,8 @@ pub mod limits {
     pub const SIDE: RangeInclusive<usize> = 64..=4096;
     /// Sides are multiples of this: the pixels to a latent.
     pub const SIDE_STEP: usize = 8;
+    /// How much a ControlNet counts.
+    pub const CONTROL_SCALE: RangeInclusive<f64> = 0.0..=5.0;
     /// Pictures at once.
     pub const BATCH: RangeInclusive<usize> = 1..=64;
     /// Pixels by which a mask grows or shrinks.
@@ -82,6 +86,9 @@ pub struct Request {
     /// What of that picture is painted anew; absent, all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inpaint: Option<Inpaint>,
+    /// ControlNets and what they are shown; what they say is summed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<Control>,
 }
 
 /// What of a model is taken from elsewhere, and what its files do not say.
@@ -242,6 +249,7 @@ impl Request {
         let (sampling, image) = (&self.sampling, &self.image);
         input::validate(self.input.as_ref(), self.inpaint.as_ref())?;
         self.loras.iter().try_for_each(Lora::validate)?;
+        self.controls.iter().try_for_each(Control::validate)?;
         within("steps", sampling.steps, &limits::STEPS)?;
         within("guidance", sampling.guidance, &limits::GUIDANCE)?;
         within("guidance_rescale", sampling.guidance_rescale, &limits::FRACTION)?;
@@ -284,6 +292,7 @@ impl Default for Request {
             image: Image::default(),
             input: None,
             inpaint: None,
+            controls: Vec::new(),
         }
     }
 }

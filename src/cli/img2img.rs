@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::control::ControlArgs;
 use super::input::InputArgs;
 use super::paint::PaintArgs;
 use crate::image::input::Alpha;
@@ -27,6 +28,9 @@ pub struct Img2ImgArgs {
     /// The picture to begin with.
     #[command(flatten)]
     pub input: InputArgs,
+    /// ControlNets.
+    #[command(flatten)]
+    pub control: ControlArgs,
 }
 
 impl Img2ImgArgs {
@@ -42,6 +46,7 @@ impl Img2ImgArgs {
                 "to paint what is transparent: `sdgen inpaint --alpha mask`",
             ));
         }
-        Ok(Request { input: Some(self.input.input()?), ..request })
+        let controls = self.control.controls(self.input.resize, Some(&self.input), None)?;
+        Ok(Request { input: Some(self.input.input()?), controls, ..request })
     }
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::checks;
+use super::control::ControlArgs;
 use super::input::InputArgs;
 use super::mask::MaskArgs;
 use super::paint::PaintArgs;
@@ -31,6 +32,9 @@ pub struct InpaintArgs {
     /// What of it is painted anew.
     #[command(flatten)]
     pub mask: MaskArgs,
+    /// ControlNets.
+    #[command(flatten)]
+    pub control: ControlArgs,
 }
 
 impl InpaintArgs {
@@ -41,7 +45,8 @@ impl InpaintArgs {
     pub fn request(&self) -> Result<Request> {
         let request = self.paint.request()?;
         checks::mask(&self.input, &self.mask)?;
-        Ok(Request { input: Some(self.input.input()?), inpaint: Some(self.mask.inpaint()?), ..request })
+        let controls = self.control.controls(self.input.resize, Some(&self.input), Some(&self.mask))?;
+        Ok(Request { input: Some(self.input.input()?), inpaint: Some(self.mask.inpaint()?), controls, ..request })
     }
 }
 

@@ -1,13 +1,16 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`download`], [`verify`], [`info`], [`convert`], [`lora_merge`],
-//! [`preprocess`], [`bench`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`], [`sampling`], [`image`],
-//! [`input`], [`mask`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups of those that make pictures. A value
-//! is checked by its parser in `values`, options against each other in `checks`; both say what to give instead. Only `main` and `commands` call this module.
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`download`], [`verify`], [`info`], [`convert`],
+//! [`lora_merge`], [`preprocess`], [`bench`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`],
+//! [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups
+//! of those that make pictures. A value is checked by its parser in `values`, options against each other in `checks`; both say what to
+//! give instead. Only `main` and `commands` call this module.
 
 pub mod bench;
 mod checks;
 pub mod compute;
+pub mod control;
+pub mod controlnet;
 pub mod convert;
 pub mod download;
 pub mod general;
@@ -40,6 +43,7 @@ use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
 pub use bench::BenchArgs;
+pub use controlnet::ControlnetArgs;
 pub use convert::ConvertArgs;
 pub use download::DownloadArgs;
 pub use generate::GenerateArgs;
@@ -78,6 +82,7 @@ pub enum Command {
     Generate(Box<GenerateArgs>),
     Img2img(Box<Img2ImgArgs>),
     Inpaint(Box<InpaintArgs>),
+    Controlnet(Box<ControlnetArgs>),
     Preprocess(Box<PreprocessArgs>),
     Download(Box<DownloadArgs>),
     Bench(Box<BenchArgs>),
@@ -95,6 +100,7 @@ impl Command {
             Command::Generate(args) => &args.paint.general,
             Command::Img2img(args) => &args.paint.general,
             Command::Inpaint(args) => &args.paint.general,
+            Command::Controlnet(args) => &args.paint.general,
             Command::Preprocess(args) => &args.general,
             Command::Download(args) => &args.general,
             Command::Bench(args) => &args.general,

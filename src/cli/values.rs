@@ -8,7 +8,7 @@ use super::sampling::{SchedulerChoice, Seed};
 use crate::image::input::Margins;
 use crate::nn::AttentionMethod;
 use crate::pipeline::DeviceChoice;
-use crate::request::{check_strength, limits};
+use crate::request::{check_strength, limits, Control, Preprocessing};
 use crate::sampling::parse_scheduler;
 use crate::{Error, Result};
 
@@ -157,6 +157,16 @@ pub fn strength(text: &str) -> Result<f64> {
     })?;
     check_strength(number)?;
     Ok(number)
+}
+
+/// A ControlNet and its picture.
+pub fn control(text: &str) -> Result<Control> {
+    super::control::parse(text)
+}
+
+/// `auto`, `none`, or a preprocessor's name.
+pub fn preprocessing(text: &str) -> Result<Preprocessing> {
+    Preprocessing::parse(text)
 }
 
 /// New ground on the four sides of a picture, as `128,0,128,0`.

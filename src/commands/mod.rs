@@ -24,9 +24,10 @@ use crate::Result;
 /// What ended the work.
 pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
     match command {
-        Command::Generate(args) => paint::paint(&args.request()?, &args.paint, ui),
-        Command::Img2img(args) => paint::paint(&args.request()?, &args.paint, ui),
-        Command::Inpaint(args) => paint::paint(&args.request()?, &args.paint, ui),
+        Command::Generate(args) => paint::paint(&args.request()?, &args.paint, None, ui),
+        Command::Img2img(args) => paint::paint(&args.request()?, &args.paint, Some(&args.control), ui),
+        Command::Inpaint(args) => paint::paint(&args.request()?, &args.paint, Some(&args.control), ui),
+        Command::Controlnet(args) => paint::paint(&args.request()?, &args.paint, Some(&args.control), ui),
         Command::Preprocess(args) => preprocess::preprocess(args, ui),
         Command::Bench(args) => bench::bench(args, ui),
         Command::Download(args) => download::download(args, ui),

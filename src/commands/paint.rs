@@ -6,22 +6,23 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::studio::{Intermediates, Studio};
+use crate::cli::control::ControlArgs;
 use crate::cli::output::OutputArgs;
 use crate::cli::prompt::PromptArgs;
 use crate::cli::PaintArgs;
-use crate::image::{Output, OutputOptions};
+use crate::image::{encode, Output, OutputOptions};
 use crate::pipeline::{self, Engine, Machine, Plan, Watch};
 use crate::request::{Prompt, Weighting};
 use crate::text::wildcards::Wildcards;
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Request, Result};
 
-/// Makes the pictures that a request asks for.
+/// Makes the pictures that a request asks for; `control` is what was said about ControlNets where that can be said.
 ///
 /// # Errors
 /// [`Error::Usage`] before any work when something asked for is not possible; [`Error::Partial`] when only some of several
 /// pictures could be made; otherwise what ended the work.
-pub fn paint(request: &Request, args: &PaintArgs, ui: &mut Ui) -> Result<()> {
+pub fn paint(request: &Request, args: &PaintArgs, control: Option<&ControlArgs>, ui: &mut Ui) -> Result<()> {
     let start = Instant::now();
     check_wildcards(&args.prompt)?;
     let plan = first_plan(request, args)?;
@@ -40,7 +41,10 @@ pub fn paint(request: &Request, args: &PaintArgs, ui: &mut Ui) -> Result<()> {
     })?;
     let intermediates = intermediates(&args.output);
     if let Some(intermediates) = &intermediates {
-        output.prepare_steps(intermediates.folder.as_deref())?;
+        output.prepare_beside(intermediates.folder.as_deref(), "pictures of steps go", "--intermediates=DIR")?;
+    }
+    if let Some(folder) = control.and_then(|control| control.save_control.as_ref()) {
+        save_controls(&plan, &output, folder.as_deref(), ui)?;
     }
     let machine = Machine::new(args.compute.options())?;
     introduce(&plan, &machine, args, ui);
@@ -54,6 +58,18 @@ pub fn paint(request: &Request, args: &PaintArgs, ui: &mut Ui) -> Result<()> {
         return Err(Error::Partial { failed: failed * plan.batch(), total: pictures });
     }
     ui.done(pictures, start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Writes what the ControlNets are shown: once, since it is the same for all pictures of the series.
+fn save_controls(plan: &Plan, output: &Output, folder: Option<&Path>, ui: &mut Ui) -> Result<()> {
+    output.prepare_beside(folder, "control maps go", "--save-control=DIR")?;
+    for (index, control) in plan.controls.iter().enumerate() {
+        let what = if plan.controls.len() == 1 { "control".into() } else { format!("control-{index}") };
+        let png = encode(&control.shown(), &[])?;
+        let path = output.write_beside(&png, &plan.request, (&plan.files.name(), 0), &what, folder)?;
+        ui.control_map(&path, index);
+    }
     Ok(())
 }
 

@@ -1,16 +1,15 @@
 //! `sdgen preprocess`: a picture becomes a control map.
 
 use std::path::{is_separator, Path};
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::json;
 
 use crate::cli::PreprocessArgs;
-use crate::control::{control_map, Network, Networks};
+use crate::control::control_map;
+use crate::hub::Annotators;
 use crate::image::input::{load, Alpha, Source};
 use crate::image::{encode, Output, OutputOptions};
-use crate::nn::ParamSource;
 use crate::ui::{install_interrupt, Ui};
 use crate::{Request, Result};
 
@@ -29,7 +28,7 @@ pub fn preprocess(args: &PreprocessArgs, ui: &mut Ui) -> Result<()> {
     install_interrupt(ui.bar_handle());
     let picture = load(&Source::new(image), Alpha::White)?;
     picture.notes.iter().for_each(|note| ui.note(note));
-    let made = control_map(name, &picture.rgb, &settings, &OnDisk)?;
+    let made = control_map(name, &picture.rgb, &settings, &Annotators)?;
     made.notes.iter().for_each(|note| ui.note(note));
     // A map's name has no fields: the request is there for those of pictures.
     let written = output.write(&encode(&made.map, &[])?, &Request::default(), "", 0)?;
@@ -71,15 +70,6 @@ fn place(typed: Option<&str>, image: &Path, name: &str) -> String {
         Some(file) => file.into(),
     };
     place.replace('{', "{{").replace('}', "}}")
-}
-
-/// Weights of annotators on this machine.
-struct OnDisk;
-
-impl Networks for OnDisk {
-    fn open(&self, network: Network) -> Result<Arc<dyn ParamSource>> {
-        match network {}
-    }
 }
 
 #[cfg(test)]

@@ -89,8 +89,9 @@ impl<'a> Studio<'a> {
     fn intermediate(&mut self, batch_index: usize, step: usize, picture: &RgbImage) -> Result<()> {
         let Some(intermediates) = &self.intermediates else { return Ok(()) };
         let index = self.written + batch_index;
-        let (png, which) = (encode(picture, &[])?, (self.model.as_str(), index, step));
-        let path = self.output.write_step(&png, &self.request, which, intermediates.folder.as_deref())?;
+        let (png, which) = (encode(picture, &[])?, (self.model.as_str(), index));
+        let (what, folder) = (format!("step-{step:03}"), intermediates.folder.as_deref());
+        let path = self.output.write_beside(&png, &self.request, which, &what, folder)?;
         self.ui.intermediate(&path, index, step);
         Ok(())
     }

@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// What this version runs, for hints.
 const RUNS: &str = "this version runs Stable Diffusion 1.x, 2.x and SDXL";
 
+/// What a ControlNet is called among a model's components.
+pub(super) const CONTROLNET: &str = "controlnet";
+
 /// A file of weights, and what it is.
 #[derive(Debug, Clone)]
 pub struct Bare {
@@ -70,7 +73,7 @@ impl Bare {
     pub(super) fn check_model(&self) -> Result<Family> {
         let label = self.label();
         let title = self.detected.title();
-        match self.detected.family {
+        match self.detected.family.filter(|_| self.detected.other.is_none()) {
             Some(family) if configs::is_known(family) => Ok(family),
             Some(Family::SdxlRefiner) => Err(Error::model(
                 format!("`{label}` is the refiner of SDXL, which finishes pictures of the base model"),
@@ -87,6 +90,9 @@ impl Bare {
             Some(Component::Vae) => "--vae",
             Some(Component::ClipG) => "--clip-g",
             Some(component) if component.is_text_encoder() => "--clip-l",
+            Some(Component::ControlNet) => {
+                return format!("give it beside a model: `sdgen controlnet --control {}=picture.png`", self.label())
+            }
             _ => return format!("give a checkpoint with `--model`; {RUNS}"),
         };
         format!("give it with `{option}`, beside a model with `--model`")
@@ -103,6 +109,7 @@ impl Bare {
             "vae" => &[Component::Vae],
             "text_encoder" => &[Component::ClipL, Component::ClipH],
             "text_encoder_2" => &[Component::ClipG],
+            CONTROLNET => &[Component::ControlNet],
             _ => &[],
         };
         self.detected.any_part(order).map(|part| part.component)

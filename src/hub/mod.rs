@@ -1,14 +1,16 @@
 //! Finding a model: what the user named becomes a set of files in the layout of diffusers; and fetching one ([`download`]).
 //!
-//! [`resolve()`] is the way in, [`ModelFiles`] the result; a single file ([`bare`]) gets the configs of its family ([`configs`]),
+//! [`resolve()`] is the way in, [`ModelFiles`] the result, [`ControlFiles`] that for a ControlNet; a single file ([`bare`]) gets the configs of its family ([`configs`]),
 //! and so does a model with random weights ([`random()`]).
 //! Nothing is read here but small JSON files and the headers of weights. [`registry`] knows short names, [`cache`] the layout that
 //! is shared with Python, [`settings`] the environment. Only `download` uses the network.
 
+mod annotators;
 mod bare;
 mod built_in;
 pub mod cache;
 mod configs;
+mod control;
 mod digest;
 pub mod download;
 mod layout;
@@ -23,7 +25,9 @@ mod repo;
 mod resolve;
 pub mod settings;
 
+pub use annotators::Annotators;
 pub use bare::Bare;
+pub use control::ControlFiles;
 pub use digest::Digest;
 pub use licence::licence_of_readme;
 pub use locate::{cached, in_cache, known_defaults};

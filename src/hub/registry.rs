@@ -19,6 +19,8 @@ pub struct Entry {
     pub title: String,
     /// What it is.
     pub kind: Kind,
+    /// Of a ControlNet, what kind of map it is shown. Of those of a family, the first is the common one.
+    pub control: Option<String>,
     /// What it belongs to: `sd1`, `sd2`, `sdxl`, `sd3`, `sd35`, `flux`.
     pub family: String,
     /// Its repository on the hub.
@@ -173,6 +175,22 @@ pub fn file_by_name(name: &str) -> Option<(&'static Entry, &'static KnownFile)> 
 
 fn files() -> impl Iterator<Item = (&'static Entry, &'static KnownFile)> {
     all().iter().flat_map(|entry| entry.known.iter().chain(&entry.files).map(move |file| (entry, file)))
+}
+
+/// The common ControlNet of a family for a kind of map.
+#[must_use]
+pub fn by_control(kind: &str, family: &str) -> Option<&'static Entry> {
+    let is_kind = |entry: &&Entry| entry.control.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(kind));
+    all().iter().filter(|entry| entry.family == family).find(is_kind)
+}
+
+/// The kinds of maps that ControlNets are shown, longer names before those that they begin with.
+#[must_use]
+pub fn control_kinds() -> Vec<&'static str> {
+    let mut kinds: Vec<&str> = all().iter().filter_map(|entry| entry.control.as_deref()).collect();
+    kinds.sort_unstable_by(|a, b| b.cmp(a));
+    kinds.dedup();
+    kinds
 }
 
 /// The short name that looks most like this one.

@@ -90,7 +90,7 @@ fn folder(path: &Path) -> Result<Place> {
 }
 
 /// The place of one component: its folder, a model's folder that has one, or a file that holds it.
-fn part(component: &'static str, option: &str, path: &Path) -> Result<Part> {
+pub(super) fn part(component: &'static str, option: &str, path: &Path) -> Result<Part> {
     let shown = path.display();
     if path.is_dir() {
         let inside = path.join(component);

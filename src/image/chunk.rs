@@ -80,7 +80,11 @@ impl SdgenChunk {
         }
         let picture = request.input.as_mut().map(|input| &mut input.picture);
         let mask = request.inpaint.as_mut().and_then(|inpaint| inpaint.mask.as_mut());
-        for file in picture.into_iter().chain(mask) {
+        for control in &mut request.controls {
+            control.model = model_label(&control.model);
+        }
+        let controls = request.controls.iter_mut().map(|control| &mut control.picture);
+        for file in picture.into_iter().chain(mask).chain(controls) {
             file.file = model_label(&file.file);
         }
         SdgenChunk {

@@ -3,9 +3,9 @@
 
 use std::fmt::{self, Write};
 
-use super::input::Fill;
-use super::metadata::Provenance;
-use crate::request::Request;
+use super::input::{Fill, Resize};
+use super::metadata::{model_label, Provenance};
+use crate::request::{Control, ControlMode, Request};
 use crate::sampling::Rng;
 
 /// What a `parameters` text says.
@@ -63,12 +63,15 @@ impl Infotext {
             ("Masked area padding", inpaint.and_then(|i| i.only_masked).map(|n| n.to_string())),
             ("Masked content", inpaint.and_then(|i| masked_content(i.fill)).map(Into::into)),
             ("Lora hashes", (!hashes.is_empty()).then_some(hashes)),
-            ("Version", Some(format!("sdgen {}", provenance.version))),
         ];
+        let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?)));
+        let controls = request.controls.iter().enumerate();
+        let controls = controls.map(|(i, control)| (format!("ControlNet {i}"), control_unit(control, request)));
+        let version = ("Version".to_string(), format!("sdgen {}", provenance.version));
         Infotext {
             prompt: with_tags(&request.prompt.text, provenance),
             negative: request.prompt.negative.clone().unwrap_or_default(),
-            fields: fields.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect(),
+            fields: fields.chain(controls).chain([version]).collect(),
         }
     }
 
@@ -84,6 +87,29 @@ fn with_tags(prompt: &str, provenance: &Provenance) -> String {
     let tags = provenance.loras.iter().filter_map(|lora| lora.tag.as_deref());
     let pieces = Some(prompt).filter(|prompt| !prompt.is_empty()).into_iter().chain(tags);
     pieces.collect::<Vec<_>>().join(" ")
+}
+
+/// A ControlNet as A1111's extension (`sd-webui-controlnet`) writes its units, as far as it has what is asked.
+fn control_unit(control: &Control, request: &Request) -> String {
+    let module = String::from(control.preprocessor);
+    let model = model_label(&control.model);
+    let model =
+        [".safetensors", ".pth", ".ckpt", ".gguf"].iter().find_map(|end| model.strip_suffix(end)).unwrap_or(&model);
+    let resize = match control.resize.or(request.input.as_ref().map(|input| input.resize)).unwrap_or(Resize::Stretch) {
+        Resize::Stretch => "Just Resize",
+        Resize::Crop => "Crop and Resize",
+        Resize::Fill | Resize::Fit => "Resize and Fill",
+    };
+    let mode = match control.mode {
+        ControlMode::Balanced => "Balanced",
+        ControlMode::Prompt => "My prompt is more important",
+        ControlMode::Control | ControlMode::Guess => "ControlNet is more important",
+    };
+    format!(
+        "Module: {module}, Model: {model}, Weight: {}, Resize Mode: {resize}, Guidance Start: {}, Guidance End: {}, \
+         Pixel Perfect: True, Control Mode: {mode}",
+        control.scale, control.start, control.end
+    )
 }
 
 /// A1111's name for what lies under the mask at the start, unless it is the picture.
@@ -127,8 +153,9 @@ fn quote(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Preprocessor;
     use crate::image::LoraFacts;
-    use crate::request::{Inpaint, Input};
+    use crate::request::{Inpaint, Input, Preprocessing};
 
     fn labels() -> SamplerLabels {
         SamplerLabels { sampler: "DPM++ 2M".into(), schedule_type: "Karras".into() }
@@ -159,6 +186,24 @@ mod tests {
              CFG scale: 7, Seed: 4294967295, Size: 512x768, Model hash: 6ce0161689, Model: v1-5, RNG: CPU, \
              Version: sdgen 1.2.3"
         );
+    }
+
+    #[test]
+    fn controlnets_are_written_as_the_extension_does() {
+        let mut request = request("x", None);
+        request.controls = vec![Control {
+            model: "/home/someone/control_v11p_sd15_canny.pth".into(),
+            preprocessor: Preprocessing::By(Preprocessor::Canny),
+            scale: 0.7,
+            end: 0.5,
+            mode: ControlMode::Prompt,
+            ..Control::default()
+        }];
+        let expected =
+            "ControlNet 0: \"Module: canny, Model: control_v11p_sd15_canny, Weight: 0.7, Resize Mode: Just Resize, \
+                        Guidance Start: 0, Guidance End: 0.5, Pixel Perfect: True, Control Mode: My prompt is more \
+                        important\", Version: sdgen 1.2.3";
+        assert!(write(&request).ends_with(expected), "{}", write(&request));
     }
 
     #[test]

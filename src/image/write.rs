@@ -82,32 +82,34 @@ impl Output {
         matches!(self.target, Target::Stdout)
     }
 
-    /// Where pictures of steps go: into `folder`, or beside their picture.
+    /// Where pictures go that come with a picture: into `folder`, or beside it. `what` says it ("pictures of steps go"), `option` names
+    /// the folder.
     ///
     /// # Errors
     /// When there is no folder and the picture goes to standard output or a device, or when the folder can neither be written
     /// to nor be made.
-    pub fn prepare_steps(&self, folder: Option<&Path>) -> Result<()> {
+    pub fn prepare_beside(&self, folder: Option<&Path>, what: &str, option: &str) -> Result<()> {
         match (folder, &self.target) {
             (Some(folder), _) => check_can_create(folder),
             (None, Target::Files(_)) => Ok(()),
             (None, Target::Stdout | Target::Stream(_)) => {
-                let message = "pictures of steps go beside the picture, which is no file";
-                Err(Error::usage(message, "name their folder: `--intermediates=DIR`"))
+                let message = format!("{what} beside the picture, which is no file");
+                Err(Error::usage(message, format!("name their folder: `{option}`")))
             }
         }
     }
 
-    /// Writes the PNG of a step (from 1) of a picture: as its picture is named, or would be by default if that goes to standard
-    /// output or a device. Returns its path.
+    /// Writes a PNG that comes with a picture ("step-003"): as its picture is named, or would be by default if that goes to standard
+    /// output or a device, with `what` behind the name. Returns its path.
     ///
     /// # Errors
     /// When it cannot be written; nothing half-written stays behind.
-    pub fn write_step(
+    pub fn write_beside(
         &self,
         png: &[u8],
         request: &Request,
-        (model, index, step): (&str, usize, usize),
+        (model, index): (&str, usize),
+        what: &str,
         folder: Option<&Path>,
     ) -> Result<PathBuf> {
         let picture = match &self.target {
@@ -120,7 +122,7 @@ impl Output {
         let folder = folder.unwrap_or_else(|| folder_of(&picture));
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
-        write_atomic(&folder.join(format!("{stem}-step-{step:03}.png")), png, self.collision)
+        write_atomic(&folder.join(format!("{stem}-{what}.png")), png, self.collision)
     }
 
     /// Writes a finished PNG. `request` is complete; `model` is what the model is called; `index` counts all pictures of the
@@ -266,16 +268,20 @@ mod tests {
     fn steps_go_beside_their_picture_or_into_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let (beside, steps) = (folder.path().join("{seed}/a.png"), folder.path().join("new/steps"));
-        let write = |output: &Output, folder| output.write_step(b"x", &request(), ("emoji", 0, 3), folder).unwrap();
+        let write =
+            |output: &Output, folder| output.write_beside(b"x", &request(), ("emoji", 0), "step-003", folder).unwrap();
         let output = Output::prepare_for(&options(beside.to_str().unwrap()), true).unwrap();
-        output.prepare_steps(None).unwrap();
+        output.prepare_beside(None, "steps go", "--x=DIR").unwrap();
         assert_eq!(write(&output, None), folder.path().join("7/a-step-003.png"));
 
         let output = Output::prepare_for(&options("-"), false).unwrap();
-        output.prepare_steps(Some(&steps)).unwrap();
+        output.prepare_beside(Some(&steps), "steps go", "--x=DIR").unwrap();
         assert!(!steps.exists(), "nothing before the first step");
         assert_eq!(write(&output, Some(&steps)), steps.join("a-red-apple-7-step-003.png"));
-        assert_eq!(output.prepare_steps(None).unwrap_err().exit_code(), crate::error::exit_code::USAGE);
+        assert_eq!(
+            output.prepare_beside(None, "steps go", "--x=DIR").unwrap_err().exit_code(),
+            crate::error::exit_code::USAGE
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod clip;
 mod config;
+pub mod controlnet;
 mod dit;
 pub mod flux;
 pub mod mmdit;

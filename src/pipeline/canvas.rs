@@ -4,9 +4,10 @@
 use image::RgbImage;
 
 use crate::image::input::{
-    extend, fill_from_around, fit, fit_note, load, load_mask, paste_back, picture_size, Alpha, Fill, LoadedMask, Mask,
+    extend, fill_from_around, fit_note, load, load_mask, paste_back, picture_size, Alpha, Fill, LoadedMask, Mask,
     Region, Resize, Source,
 };
+use crate::pipeline::placement::{Place, Placement};
 use crate::request::{limits, Inpaint, Input, Request};
 use crate::{Error, Result};
 
@@ -18,6 +19,7 @@ pub struct Canvas {
     /// What of it is painted anew: 255 wholly; only 0 and 255 unless the mask is soft. `None` is all of it.
     pub mask: Option<Mask>,
     frame: Option<Frame>,
+    placement: Placement,
 }
 
 /// Where the painted goes.
@@ -50,8 +52,10 @@ impl Canvas {
         let mut work = Work { notes: loaded.notes, input, asked: (request.image.width, request.image.height) };
         let canvas = match &mut request.inpaint {
             None => {
-                let (size, place) = work.place(loaded.rgb.dimensions())?;
-                Canvas { picture: place.of(&loaded.rgb, size), mask: None, frame: None }
+                let source = loaded.rgb.dimensions();
+                let (size, place) = work.place(source)?;
+                let placement = Placement { source, margins: None, place, size };
+                Canvas { picture: place.of(&loaded.rgb, size), mask: None, frame: None, placement }
             }
             Some(inpaint) => {
                 let mask = work.read_mask(inpaint, loaded.mask)?;
@@ -62,6 +66,13 @@ impl Canvas {
         let (width, height) = canvas.picture.dimensions();
         (request.image.width, request.image.height) = (Some(width as usize), Some(height as usize));
         Ok(Some(Prepared { canvas, notes }))
+    }
+
+    /// Another picture of the same scene, such as a control map, where the canvas's own came to lie; `how` replaces what was said for
+    /// that.
+    #[must_use]
+    pub fn placed(&self, picture: &RgbImage, how: Option<Resize>) -> RgbImage {
+        self.placement.of(picture, how)
     }
 
     /// The whole picture with what was painted on the canvas in its place.
@@ -94,14 +105,6 @@ struct Work<'a> {
     notes: Vec<String>,
 }
 
-/// How a picture gets the size of the canvas.
-enum Place {
-    /// Scaled and cut as said.
-    Fit(Resize),
-    /// Only cut: a picture that gives the canvas its size, but for the grid.
-    Cut(Region),
-}
-
 impl Work<'_> {
     /// Size of the canvas for a picture of this size, and how that gets there.
     fn place(&mut self, picture: (u32, u32)) -> Result<((u32, u32), Place)> {
@@ -112,7 +115,7 @@ impl Work<'_> {
             // No pixel is changed: scaling by a hair would blur all of them.
             let (left, top) = ((picture.0 - size.0) / 2, (picture.1 - size.1) / 2);
             self.notes.extend(planned.note);
-            return Ok((size, Place::Cut(Region { left, top, width: size.0, height: size.1 })));
+            return Ok((size, Place::Part(Region { left, top, width: size.0, height: size.1 })));
         }
         self.notes.extend(planned.note.or_else(|| fit_note(picture, size, how)));
         Ok((size, Place::Fit(how)))
@@ -140,6 +143,7 @@ impl Work<'_> {
         default: (usize, usize),
     ) -> Result<Canvas> {
         let (mut mask, mut invert) = (mask, inpaint.invert);
+        let source = picture.dimensions();
         if let Some(margins) = inpaint.extend {
             let old = mask.map(|mask| self.at_size(mask, invert, picture.dimensions(), None));
             invert = false;
@@ -155,7 +159,8 @@ impl Work<'_> {
             let mask = self.at_size(mask, invert, picture.dimensions(), Some((size, &place)));
             let whole = place.of(&picture, size);
             let mask = self.finished_mask(mask, inpaint)?;
-            return Ok(Canvas::new(whole, None, mask, inpaint, size));
+            let placement = Placement { source, margins: inpaint.extend, place, size };
+            return Ok(Canvas::new(whole, None, mask, inpaint, placement));
         };
         let size = (self.asked.0.unwrap_or(default.0) as u32, self.asked.1.unwrap_or(default.1) as u32);
         let mask = self.at_size(mask, invert, picture.dimensions(), None);
@@ -167,7 +172,8 @@ impl Work<'_> {
             "working on {width}x{height} pixels at {left},{top} of the picture's {}x{}, brought to {}x{}",
             all.0, all.1, size.0, size.1
         ));
-        Ok(Canvas::new(picture, Some(region), mask, inpaint, size))
+        let placement = Placement { source, margins: inpaint.extend, place: Place::Part(region), size };
+        Ok(Canvas::new(picture, Some(region), mask, inpaint, placement))
     }
 
     /// The mask, inverted if asked, at the picture's size or where the picture goes from there.
@@ -220,33 +226,21 @@ impl Work<'_> {
     }
 }
 
-impl Place {
-    fn of<P>(&self, picture: &image::ImageBuffer<P, Vec<u8>>, size: (u32, u32)) -> image::ImageBuffer<P, Vec<u8>>
-    where
-        P: image::Pixel<Subpixel = u8> + 'static,
-    {
-        match self {
-            Place::Fit(how) => fit(picture, size, *how),
-            Place::Cut(region) => region.crop(picture),
-        }
-    }
-}
-
 impl Canvas {
-    /// The part of `whole` that is worked on, at `size`; `mask` is of the whole's size.
-    fn new(whole: RgbImage, region: Option<Region>, mask: Mask, inpaint: &Inpaint, size: (u32, u32)) -> Self {
+    /// The part of `whole` that is worked on, at its size; `mask` is of the whole's size.
+    fn new(whole: RgbImage, region: Option<Region>, mask: Mask, inpaint: &Inpaint, placement: Placement) -> Self {
         let (picture, worked) = match &region {
             None => (whole.clone(), mask.clone()),
             Some(region) => {
-                let worked = Mask::new(region.zoom(mask.values(), size));
-                (region.zoom(&whole, size), if inpaint.soft { worked } else { worked.binarise() })
+                let worked = Mask::new(region.zoom(mask.values(), placement.size));
+                (region.zoom(&whole, placement.size), if inpaint.soft { worked } else { worked.binarise() })
             }
         };
         let picture = if inpaint.fill == Fill::Blur { fill_from_around(&picture, &worked) } else { picture };
         let shown =
             inpaint.paste_back.then(|| if inpaint.soft { shown(&mask) } else { mask.feather(inpaint.blur as f32) });
         let frame = (shown.is_some() || region.is_some()).then_some(Frame { whole, region, shown });
-        Canvas { picture, mask: Some(worked), frame }
+        Canvas { picture, mask: Some(worked), frame, placement }
     }
 }
 

@@ -63,7 +63,12 @@ fn least_needed(plan: &Plan, strips: bool) -> u64 {
     let latents = (width / factor, height / factor);
     // Guidance is a batch of both predictions.
     let samples = plan.batch() * if plan.guided() { 2 } else { 1 };
-    (samples as u64 * of_unet(&plan.family, latents)).max(of_decoder(&plan.family, (width, height), strips))
+    let residuals = if plan.controls.is_empty() { 0 } else { of_residuals(&plan.family, latents) };
+    (samples as u64 * (of_unet(&plan.family, latents) + residuals)).max(of_decoder(
+        &plan.family,
+        (width, height),
+        strips,
+    ))
 }
 
 /// At its widest place, the first residual block of the last stage of the way up, the UNet holds the skips that are left, the
@@ -74,6 +79,17 @@ fn of_unet(family: &Family, (width, height): (usize, usize)) -> u64 {
     let layers = family.unet.layers_per_block.expand(channels.len());
     let layers = layers.and_then(|layers| layers.first().copied()).unwrap_or(1);
     (width * height * ((layers + 1) * last + 2 * (before + last) + last)) as u64 * VALUE
+}
+
+/// What ControlNets add to each skip connection is held until the way up has taken it.
+fn of_residuals(family: &Family, (width, height): (usize, usize)) -> u64 {
+    let channels = &family.unet.block_out_channels;
+    let layers = family.unet.layers_per_block.expand(channels.len()).unwrap_or_default();
+    let of_level = |(level, (channels, layers)): (usize, (&usize, usize))| {
+        (width >> level) * (height >> level) * channels * layers
+    };
+    let all: usize = channels.iter().zip(layers).enumerate().map(of_level).sum();
+    all as u64 * VALUE
 }
 
 /// In the decoder's last stage, at full size, a residual, its normed copy and what the first convolution makes of that are held

@@ -1,8 +1,10 @@
 //! From a [`Request`](crate::Request) to pictures: [`run`] is the whole way in ten lines, each stage a file of its own.
 //! Only `commands` calls this; it calls `hub`, `text`, `sampling`, `models` and `image`, and knows no flags and no terminal.
 
+mod batch;
 mod bench;
 mod canvas;
+mod control;
 mod decode;
 mod distilled;
 mod encode;
@@ -14,6 +16,7 @@ mod loras;
 mod machine;
 mod memory;
 mod model;
+mod placement;
 mod plan;
 mod planned_loras;
 mod prepared;
@@ -22,6 +25,7 @@ mod sample;
 mod survey;
 
 pub use bench::{bench, Cpu, Measured, Stages, Times};
+pub use control::PlannedControl;
 pub use events::{Event, Events, Phase};
 pub use family::{Defaults, Family};
 pub use loras::{stack_loras, Sources};

@@ -11,6 +11,7 @@ use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::unet::UNet2DConditionModel;
 use crate::models::vae::AutoencoderKl;
 use crate::nn::{ParamSource, Params, Precision};
+use crate::pipeline::control::ControlNets;
 use crate::pipeline::encode::Encodings;
 use crate::pipeline::provenance::HashTask;
 use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan, Sources};
@@ -30,6 +31,8 @@ pub struct Model {
     pub unet: UNet2DConditionModel,
     /// The autoencoder.
     pub vae: AutoencoderKl,
+    /// ControlNets for it.
+    pub(super) controls: ControlNets,
     /// The SHA-256 of the denoiser's file and of the LoRAs, computed beside the work if an [`Engine`] loaded it.
     pub hash: HashTask,
     /// Where the text encoders come from when they are loaded again.
@@ -58,11 +61,16 @@ impl Engine {
         Engine { machine, strict_loras: false, loaded: None, encodings: Encodings::default() }
     }
 
-    /// Loads the plan's model unless it is loaded already.
+    /// Loads the plan's model and ControlNets unless they are loaded already.
     ///
     /// # Errors
-    /// As [`Model::load`].
+    /// As [`Model::load`] and [`ControlNets::load`].
     pub(super) fn load(&mut self, plan: &Plan, events: &mut dyn Events) -> Result<()> {
+        self.load_model(plan, events)?;
+        self.loaded.as_mut().map_or(Ok(()), |(_, model)| model.controls.load(plan, &self.machine, events))
+    }
+
+    fn load_model(&mut self, plan: &Plan, events: &mut dyn Events) -> Result<()> {
         let request = &plan.request;
         let loras: Vec<Lora> = plan.loras.iter().map(|planned| planned.lora.clone()).collect();
         let (parts, embeddings) = (&request.parts, &request.prompt.embeddings);
@@ -131,7 +139,8 @@ impl Model {
             Ok::<_, Error>((text, joined(unet, &mut done, events)?, joined(vae, &mut done, events)?))
         })?;
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
-        Ok(Model { text: Some(text), unet, vae, hash: HashTask::default(), sources, vae_source })
+        let (controls, hash) = (ControlNets::default(), HashTask::default());
+        Ok(Model { text: Some(text), unet, vae, controls, hash, sources, vae_source })
     }
 
     /// The text encoders.
@@ -304,7 +313,7 @@ fn shortened(name: &str) -> &str {
 
 /// A built model, with a report of what its weights lack (an error, which goes before one of the building: it is the cause)
 /// and what they hold beyond the model (a warning).
-fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Result<T> {
+pub(super) fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Result<T> {
     let surplus = params.finish()?;
     if surplus.is_empty() {
         return built;

@@ -8,6 +8,7 @@ use crate::hub::{self, ModelFiles};
 use crate::image::input::Fill;
 use crate::image::model_label;
 use crate::pipeline::canvas::{Canvas, Prepared};
+use crate::pipeline::control::{self, PlannedControl};
 use crate::pipeline::family::{Defaults, Family};
 use crate::pipeline::planned_loras::Loras;
 use crate::pipeline::{distilled, PlannedLora};
@@ -34,6 +35,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// The picture to begin with, if there is one.
     pub canvas: Option<Arc<Canvas>>,
+    /// The ControlNets, in the request's order.
+    pub controls: Vec<PlannedControl>,
     /// What was chosen for the user.
     pub notes: Vec<String>,
     /// Inputs that will have no effect, and why.
@@ -72,8 +75,15 @@ impl Plan {
             }
             notes.extend(recipe.fill_in(name, &mut request.sampling));
         }
+        let (shown, read) = control::read(&mut request)?;
+        notes.extend(read);
+        if canvas.is_none() {
+            notes.extend(control::size(&mut request, &shown)?);
+        }
         fill_in(&mut request, &defaults);
         request.validate()?;
+        let (controls, said) = control::plan(&mut request, shown, canvas.as_deref(), (&family, &files))?;
+        notes.extend(said);
         let s = &request.sampling;
         let schedule = Schedule::plan(
             &family.scheduler,
@@ -94,8 +104,9 @@ impl Plan {
         request.sampling.sigmas = Some(schedule.sigma_spacing());
         let mut warnings = loras.warnings;
         warnings.extend(without_effect(&request, &family));
+        warnings.extend(control::without_effect(&request, schedule.model_calls()));
         warnings.extend(schedule.notes().iter().cloned());
-        Ok(Plan { request, files, family, loras: loras.all, schedule, canvas, notes, warnings })
+        Ok(Plan { request, files, family, loras: loras.all, schedule, canvas, controls, notes, warnings })
     }
 
     /// Finds the LoRAs again, for prompts that have changed.

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use candle_core::{Tensor, TensorId};
 
-use crate::models::unet::{PreparedText, UNet2DConditionModel};
+use crate::models::unet::PreparedText;
 use crate::text::Conditioning;
 use crate::Result;
 
 /// Texts kept at most: those of prompts that alternate (`[a|b]`), and positive and negative apart when their lengths differ.
 const KEPT: usize = 4;
 
-/// The texts that a UNet was given last, as it attends to them.
+/// The texts that a network was given last, as it attends to them.
 #[derive(Default)]
 pub(super) struct PreparedTexts {
     known: VecDeque<(Key, PreparedText)>,
@@ -22,10 +22,10 @@ pub(super) struct PreparedTexts {
 struct Key(Vec<TensorId>, usize);
 
 impl PreparedTexts {
-    /// The text of a batch in which each of `conditionings` has `each` samples.
+    /// The text of a batch in which each of `conditionings` has `each` samples, from `prepare`, the network's own.
     pub(super) fn get(
         &mut self,
-        unet: &UNet2DConditionModel,
+        prepare: impl Fn(&Tensor) -> candle_core::Result<PreparedText>,
         conditionings: &[&Conditioning],
         each: usize,
     ) -> Result<&PreparedText> {
@@ -34,7 +34,7 @@ impl PreparedTexts {
             Some(place) => place,
             None => {
                 let hidden = conditionings.iter().map(|c| c.hidden.repeat((each, 1, 1)));
-                let prepared = unet.prepare(&Tensor::cat(&hidden.collect::<Result<Vec<_>, _>>()?, 0)?)?;
+                let prepared = prepare(&Tensor::cat(&hidden.collect::<Result<Vec<_>, _>>()?, 0)?)?;
                 self.known.push_front((key, prepared));
                 self.known.truncate(KEPT);
                 0
@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
     use crate::models::testing::{config, params};
-    use crate::models::unet::{UNetConfig, UNetInput};
+    use crate::models::unet::{UNet2DConditionModel, UNetConfig, UNetInput};
     use crate::nn::Precision;
 
     #[test]
@@ -66,7 +66,7 @@ mod tests {
         let sample = Tensor::ones((2, config.in_channels, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
         let mut prepared = PreparedTexts::default();
         let mut run = |conditionings: &[&Conditioning]| {
-            let text = prepared.get(&unet, conditionings, 2 / conditionings.len()).unwrap();
+            let text = prepared.get(|text| unet.prepare(text), conditionings, 2 / conditionings.len()).unwrap();
             let input =
                 UNetInput { sample: &sample, timestep: 9.0, text, added: None, timestep_cond: None, residuals: None };
             (unet.forward(&input).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap(), prepared.known.len())

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 
-use crate::models::unet::{guidance_embedding, AddedCond, UNetInput};
+use crate::models::unet::guidance_embedding;
+use crate::pipeline::batch::Batch;
+use crate::pipeline::control::{Guides, Parts};
 use crate::pipeline::decode;
 use crate::pipeline::encode::{time_ids, Encoding};
 use crate::pipeline::inpaint::Inpainting;
@@ -76,40 +78,32 @@ fn show(
     Ok(())
 }
 
-/// The UNet with classifier-free guidance (Ho and Salimans 2022).
+/// The UNet with classifier-free guidance (Ho and Salimans 2022), and ControlNets beside it.
 pub(super) struct Guided<'a> {
     plan: &'a Plan,
     model: &'a Model,
     text: &'a Encoding,
     inpainting: Option<&'a Inpainting>,
+    guides: Guides<'a>,
     /// SDXL's sizes, `[1, 6]`.
     time_ids: Tensor,
+    /// The guidance scale as an input, `[1, width]`, for models distilled to take it.
+    timestep_cond: Option<Tensor>,
     prepared: PreparedTexts,
+    /// Predictions made so far.
+    calls: usize,
 }
 
 impl Denoiser for Guided<'_> {
     fn predict(&mut self, model_input: &Tensor, timestep: f64, step: usize) -> Result<Tensor> {
         let model_input = &self.inpainting.map_or_else(|| Ok(model_input.clone()), |i| i.shown_to_unet(model_input))?;
+        let text = self.text;
         // Prompts count their steps from 1.
-        let positive = self.text.positive.at_step(step + 1);
-        let Some(negative) = self.text.negative.as_ref().map(|n| n.at_step(step + 1)) else {
-            return self.unet(model_input, timestep, &[positive]);
-        };
-        let (uncond, cond) = if negative.hidden.dims() == positive.hidden.dims() {
-            // One batch of both, the unconditional half first, as in diffusers: weights are read once.
-            let both = self.unet(&Tensor::cat(&[model_input, model_input], 0)?, timestep, &[negative, positive])?;
-            let batch = model_input.dim(0)?;
-            (both.narrow(0, 0, batch)?, both.narrow(0, batch, batch)?)
-        } else {
-            // Prompts of different length cannot share a batch; A1111 runs them apart too.
-            (self.unet(model_input, timestep, &[negative])?, self.unet(model_input, timestep, &[positive])?)
-        };
-        let sampling = &self.plan.request.sampling;
-        let guided = guidance::classifier_free(&uncond, &cond, sampling.guidance.unwrap_or(1.0))?;
-        match sampling.guidance_rescale {
-            Some(rescale) if rescale > 0.0 => Ok(guidance::rescale(&guided, &cond, rescale)?),
-            _ => Ok(guided),
-        }
+        let positive = text.positive.at_step(step + 1);
+        let negative = text.negative.as_ref().map(|negative| negative.at_step(step + 1));
+        let predicted = self.guided(model_input, timestep, positive, negative);
+        self.calls += 1;
+        predicted
     }
 }
 
@@ -123,33 +117,59 @@ impl<'a> Guided<'a> {
         device: &Device,
     ) -> Result<Self> {
         let time_ids = time_ids(&plan.request, device)?;
-        Ok(Guided { plan, model, text, inpainting, time_ids, prepared: PreparedTexts::default() })
+        let guidance = plan.request.sampling.guidance.unwrap_or(1.0);
+        let timestep_cond = plan
+            .family
+            .unet
+            .time_cond_proj_dim
+            .map(|width| guidance_embedding(guidance, width, &time_ids))
+            .transpose()?;
+        let guides = Guides::new(plan, &model.controls, device)?;
+        let prepared = PreparedTexts::default();
+        Ok(Guided { plan, model, text, inpainting, guides, time_ids, timestep_cond, prepared, calls: 0 })
+    }
+
+    fn guided(
+        &mut self,
+        model_input: &Tensor,
+        timestep: f64,
+        positive: &Conditioning,
+        negative: Option<&Conditioning>,
+    ) -> Result<Tensor> {
+        let Some(negative) = negative else {
+            return self.unet(model_input.clone(), timestep, vec![positive], Parts::Conditional);
+        };
+        let (uncond, cond) = if negative.hidden.dims() == positive.hidden.dims() {
+            // One batch of both, the unconditional half first, as in diffusers: weights are read once.
+            let twice = Tensor::cat(&[model_input, model_input], 0)?;
+            let both = self.unet(twice, timestep, vec![negative, positive], Parts::Both)?;
+            let batch = model_input.dim(0)?;
+            (both.narrow(0, 0, batch)?, both.narrow(0, batch, batch)?)
+        } else {
+            // Prompts of different length cannot share a batch; A1111 runs them apart too.
+            let uncond = self.unet(model_input.clone(), timestep, vec![negative], Parts::Unconditional)?;
+            (uncond, self.unet(model_input.clone(), timestep, vec![positive], Parts::Conditional)?)
+        };
+        let sampling = &self.plan.request.sampling;
+        let guided = guidance::classifier_free(&uncond, &cond, sampling.guidance.unwrap_or(1.0))?;
+        match sampling.guidance_rescale {
+            Some(rescale) if rescale > 0.0 => Ok(guidance::rescale(&guided, &cond, rescale)?),
+            _ => Ok(guided),
+        }
     }
 
     /// Runs the UNet on an input whose batch the conditionings share evenly.
-    fn unet(&mut self, sample: &Tensor, timestep: f64, conditionings: &[&Conditioning]) -> Result<Tensor> {
-        let batch = sample.dim(0)?;
-        let each = batch / conditionings.len();
-        let pooled = conditionings.iter().filter_map(|c| c.pooled.as_ref()).map(|p| p.repeat((each, 1)));
-        let pooled = pooled.collect::<Result<Vec<_>, _>>()?;
-        let text_embeds = if pooled.is_empty() { None } else { Some(Tensor::cat(&pooled, 0)?) };
-        let time_ids = self.time_ids.repeat((batch, 1))?;
-        let timestep_cond = self.timestep_cond(sample)?;
+    fn unet(
+        &mut self,
+        sample: Tensor,
+        timestep: f64,
+        conditionings: Vec<&Conditioning>,
+        parts: Parts,
+    ) -> Result<Tensor> {
+        let batch = Batch::new(sample, timestep, conditionings, &self.time_ids, self.timestep_cond.as_ref())?;
+        let residuals = self.guides.residuals(&batch, parts, self.calls)?;
         let unet = &self.model.unet;
-        Ok(unet.forward(&UNetInput {
-            sample,
-            timestep,
-            text: self.prepared.get(unet, conditionings, each)?,
-            added: text_embeds.as_ref().map(|text_embeds| AddedCond { text_embeds, time_ids: &time_ids }),
-            timestep_cond: timestep_cond.as_ref(),
-            residuals: None,
-        })?)
-    }
-
-    /// The guidance scale as an input, for models distilled to take it.
-    fn timestep_cond(&self, sample: &Tensor) -> Result<Option<Tensor>> {
-        let Some(width) = self.plan.family.unet.time_cond_proj_dim else { return Ok(None) };
-        let guidance = self.plan.request.sampling.guidance.unwrap_or(1.0);
-        Ok(Some(guidance_embedding(guidance, width, sample)?.repeat((sample.dim(0)?, 1))?))
+        let text = self.prepared.get(|text| unet.prepare(text), &batch.conditionings, batch.each()?)?;
+        Ok(unet.forward(&batch.input(text, residuals.as_ref()))?)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
+use crate::models::controlnet::{ControlNetConfig, ControlNetModel};
 use crate::models::unet::{UNet2DConditionModel, UNetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
 use crate::nn::{ParamSource, Params, Survey};
@@ -21,6 +22,7 @@ pub fn survey(config: &str, class: Option<&str>, source: Arc<dyn ParamSource>) -
     let own = own_class(config)?;
     let built = match own.as_deref().or(class) {
         Some("UNet2DConditionModel") => UNet2DConditionModel::new(&UNetConfig::from_json(config)?, &params).map(drop),
+        Some("ControlNetModel") => ControlNetModel::new(&ControlNetConfig::from_json(config)?, &params).map(drop),
         Some("AutoencoderKL") => {
             AutoencoderKl::new(&VaeConfig::from_json(config)?, &params).map(drop).map_err(Into::into)
         }

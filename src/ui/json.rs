@@ -69,6 +69,11 @@ pub(super) fn intermediate(path: &Path, index: usize, step: usize) -> String {
     json!({ "event": "intermediate", "schema": SCHEMA, "path": text(path), "index": index, "step": step }).to_string()
 }
 
+/// What a ControlNet is shown, written.
+pub(super) fn control_map(path: &Path, index: usize) -> String {
+    json!({ "event": "control_map", "schema": SCHEMA, "path": text(path), "index": index }).to_string()
+}
+
 /// The end of a run that went well.
 pub(super) fn done(pictures: usize, seconds: f64) -> String {
     json!({ "event": "done", "schema": SCHEMA, "pictures": pictures, "seconds": rounded(seconds) }).to_string()

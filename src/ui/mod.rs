@@ -148,6 +148,15 @@ impl Ui {
         }
     }
 
+    /// Tells where the map is that ControlNet `index` (from 0) is shown. It is no result.
+    pub fn control_map(&mut self, path: &Path, index: usize) {
+        if self.options.json {
+            self.streams.data(&json::control_map(path, index));
+        } else {
+            self.note(&format!("control map: {}", path.display()));
+        }
+    }
+
     /// The end of a run that went well.
     pub fn done(&mut self, pictures: usize, seconds: f64) {
         if self.options.json {

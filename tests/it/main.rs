@@ -9,6 +9,7 @@ mod adapters;
 mod attention;
 mod bad_models;
 mod bench;
+mod controlnet;
 mod convert;
 mod determinism;
 mod download;

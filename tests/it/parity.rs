@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::support::{difference, pixels, Sandbox};
+use crate::support::{copy, difference, pixels, Sandbox};
 
 #[derive(Deserialize)]
 struct Case {
@@ -37,11 +37,18 @@ fn compare(prefix: &str) {
     for case in cases {
         let sandbox = Sandbox::new();
         let model = fixtures().join("models").join(&case.model);
-        for given in ["picture.png", "mask.png"] {
+        for given in ["picture.png", "mask.png", "map.png"] {
             fs::copy(fixtures().join("pictures/given").join(given), sandbox.path(given)).unwrap();
         }
         for lora in ["sd15-kohya.safetensors", "sdxl-peft.safetensors"] {
             fs::copy(fixtures().join("lora").join(lora), sandbox.path(lora)).unwrap();
+        }
+        if case.name.contains("control") {
+            // Which kind a ControlNet is, its name tells.
+            for (from, to) in [("sd15", "sd15"), ("sd15", "inpaint"), ("sdxl", "sdxl")] {
+                let [from, to] = [from, to].map(|name| format!("controlnet-{name}"));
+                copy(&fixtures().join("models").join(from), &sandbox.path(&to));
+            }
         }
         let fixed = ["--weighting", "none", "--long-prompt", "truncate", "--device", "cpu", "--dtype", "f32"];
         let arguments =

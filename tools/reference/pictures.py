@@ -2,7 +2,7 @@
 """Pictures of the tiny models by diffusers, for `tests/it/parity.rs`.
 
 Writes tests/fixtures/pictures/cases.json (name, model, command and arguments of sdgen), a PNG for each picture, and in `given/` the
-picture and the mask that some begin with. All random numbers are
+picture and the mask that some begin with, and the map that ControlNets are shown. All random numbers are
 those of torch's CPU generator. The pictures mean nothing; they show whether sdgen computes the same thing.
 
 Needs torch 2.15.0, diffusers 0.42.1, transformers 5.23.0 and pillow; runs in about a minute:
@@ -50,6 +50,7 @@ OPTIONS = {
     "--width": lambda v: {"width": int(v)},
     "--height": lambda v: {"height": int(v)},
     "--strength": lambda v: {"strength": float(v)},
+    "--guess-mode": lambda v: {"guess_mode": True},
 }
 # The reference stretches, drops alpha, and gives the whole picture as the model left it.
 IMAGE = {"--image": "picture.png", "--resize": "stretch", "--alpha": "drop"}
@@ -123,8 +124,30 @@ def cases_with_loras():
     yield "sd15-part-lora", "sd15", {**MASK, "--lora": "sd15-kohya.safetensors:0.5", "--strength": "0.8", **few}
 
 
+def cases_with_controls():
+    """Cases with ControlNets, as MODEL=IMAGE:SCALE:START:END; the one for inpainting is shown the picture with its mask."""
+    one, other = "controlnet-sd15=map.png:1:0:1", "controlnet-sd15=picture.png:0.6:0.3:0.9"
+    xl = "controlnet-sdxl=map.png:0.8:0:0.7"
+    control = lambda *controls, **more: {"--control": controls, "--preprocessor": "none", **more}
+    few = {"--steps": "5", "--strength": "0.6"}
+    for sampler in ("pndm", "heun", "dpm++sde"):
+        yield f"sd15-control-{sampler}", "sd15", control("controlnet-sd15=map.png:0.8:0.2:0.7", **{"--scheduler": sampler, "--steps": "5"})
+    guess = {"--guess-mode": None, "--steps": "4", "--scheduler": "euler"}
+    yield "sd15-control-guess", "sd15", control(one, **guess)
+    yield "sd15-control-guess-two", "sd15", control(one, other, **guess, **{"--negative-prompt": "blurry"})
+    yield "sd15-control-guess-unguided", "sd15", control(one, **guess, **{"--guidance": "1"})
+    yield "sd15-control-batch", "sd15", control(one, other, **{"--scheduler": "euler-a", "--steps": "3", "--batch": "2"})
+    yield "sd15-control-from", "sd15", control(other, **IMAGE, **few)
+    yield "sd15-control-part", "sd15", control(one, other, **MASK, **few)
+    yield "sd15-control-masked", "sd15", control(
+        "controlnet-inpaint=picture.png:1:0:1", **{**MASK, "--steps": "4", "--strength": "1"})
+    yield "sdxl-control-guess", "sdxl", control(xl, **guess)
+    yield "sdxl-control-from", "sdxl", control(xl, **IMAGE, **few)
+    yield "sdxl-control-part", "sdxl", control(xl, **MASK, **few)
+
+
 def write_given():
-    """A picture of 80x60 and a mask of 64x72 with a grey rim, both of which say something at every pixel."""
+    """A picture of 80x60 and a mask of 64x72 with a grey rim, both of which say something at every pixel, and a map of lines."""
     (OUT / "given").mkdir(exist_ok=True)
     y, x = np.mgrid[:60, :80]
     noise = np.random.default_rng(5).integers(-20, 21, (60, 80, 3))
@@ -133,12 +156,50 @@ def write_given():
     y, x = np.mgrid[:72, :64]
     rim = 255 - (np.hypot(x - 36, y - 32) - 18) * 16
     Image.fromarray(rim.clip(0, 255).astype("uint8")).save(OUT / "given" / "mask.png", optimize=True)
+    y, x = np.mgrid[:60, :56]
+    lines = [np.hypot(x - 20, y - 25) % 11 < 2, (x + y) % 17 < 2, (2 * x - y) % 23 < 3]
+    Image.fromarray((np.stack(lines, -1) * 255).astype("uint8")).save(OUT / "given" / "map.png", optimize=True)
 
 
-def pipeline(model, command):
+def controlnets(controls):
+    """The ControlNets of a case, for `from_pretrained` of a pipeline."""
+    folder = lambda control: control.split("=")[0].replace("inpaint", "sd15")
+    nets = [d.ControlNetModel.from_pretrained(FIXTURES / "models" / folder(control), torch_dtype=torch.float32)
+            for control in controls]
+    return {"controlnet": nets[0] if len(nets) == 1 else nets} if nets else {}
+
+
+def control_arguments(controls, command):
+    """What the ControlNets of a case are shown, for how much they count and when."""
+    images, scales, starts, ends = [], [], [], []
+    for control in controls:
+        model, rest = control.split("=")
+        name, scale, start, end = rest.split(":")
+        image = Image.open(OUT / "given" / name)
+        if "inpaint" in model:
+            image = inpaint_condition(image)
+        elif command != "inpaint":
+            image = image.resize((SIZE["width"], SIZE["height"]), Image.LANCZOS)
+        images.append(image), scales.append(float(scale)), starts.append(float(start)), ends.append(float(end))
+    one = lambda values: values[0] if len(values) == 1 else values
+    name = "image" if command == "generate" else "control_image"
+    return {name: one(images), "controlnet_conditioning_scale": one(scales), "control_guidance_start": one(starts),
+            "control_guidance_end": one(ends)}
+
+
+def inpaint_condition(image):
+    """The picture in 0..1 with -1 where it is masked."""
+    size = (SIZE["width"], SIZE["height"])
+    values = np.array(image.resize(size, Image.LANCZOS)).astype("float32") / 255
+    mask = np.array(Image.open(OUT / "given" / "mask.png").convert("L")).astype("float32") / 255
+    values[mask >= 0.5] = -1
+    return torch.from_numpy(values.transpose(2, 0, 1)[None])
+
+
+def pipeline(model, command, controls):
     kind = {"generate": d.AutoPipelineForText2Image, "img2img": d.AutoPipelineForImage2Image,
             "inpaint": d.AutoPipelineForInpainting}[command]
-    pipe = kind.from_pretrained(FIXTURES / "models" / model, torch_dtype=torch.float32)
+    pipe = kind.from_pretrained(FIXTURES / "models" / model, torch_dtype=torch.float32, **controlnets(controls))
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -179,6 +240,8 @@ def picture(pipe, own, command, options, seed):
         arguments["image"] = arguments["image"].resize((SIZE["width"], SIZE["height"]), Image.LANCZOS)
     if command == "inpaint":
         arguments["mask_image"] = Image.open(OUT / "given" / options["--mask"])
+    if options.get("--control"):
+        arguments |= control_arguments(options["--control"], command)
     for option, value in options.items():
         arguments |= OPTIONS.get(option, lambda _: {})(value)
     if "--lora" not in options:
@@ -200,18 +263,23 @@ def main():
         old.unlink()
     write_given()
     pipes, table = {}, []
-    for number, (name, model, options) in enumerate(cases()):
+    # Seeds of their own: new cases leave the pictures of the others as they are.
+    for seed, (name, model, options) in [*enumerate(cases(), 100), *enumerate(cases_with_controls(), 227)]:
         command = "inpaint" if "--mask" in options else "img2img" if "--image" in options else "generate"
-        if (model, command) not in pipes:
-            pipe = pipeline(model, command)
-            pipes[model, command] = (pipe, pipe.scheduler)
-        seed = 100 + number
-        pictures = picture(*pipes[model, command], command, options, seed)
+        controls = options.get("--control", ())
+        key = (model, command, *(control.split("=")[0] for control in controls))
+        if key not in pipes:
+            pipe = pipeline(model, command, controls)
+            pipes[key] = (pipe, pipe.scheduler)
+        pictures = picture(*pipes[key], command, options, seed)
         for index, image in enumerate(pictures):
             image.save(OUT / f"{name}-{index}.png", optimize=True)
         given = {"--prompt": PROMPT, "--seed": str(seed), "--guidance": "5", "--width": str(SIZE["width"]),
                  "--height": str(SIZE["height"]), **options}
+        given.pop("--control", None)
         arguments = [word for pair in given.items() for word in pair if word is not None]
+        arguments += [word for control in controls for word in ("--control", control)]
+        command = "controlnet" if controls and command == "generate" else command
         table.append({"name": name, "model": model, "command": command, "pictures": len(pictures), "arguments": arguments})
     lines = ",\n".join(json.dumps(row) for row in table)
     (OUT / "cases.json").write_text(f"[\n{lines}\n]\n")

@@ -111,6 +111,7 @@ pub fn identify(file: &WeightFile, stem: &str) -> Option<Kind> {
         Component::Vae => Part::Vae,
         Component::ClipL | Component::ClipH | Component::ClipG => Part::Clip,
         Component::T5 => Part::T5,
+        Component::ControlNet => Part::ControlNet,
     };
     let (family, variant) = family_and_variant(file, &detected, &main.prefix);
     let naming = match main.naming {

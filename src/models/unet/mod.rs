@@ -6,6 +6,7 @@
 pub(crate) mod blocks;
 pub(crate) mod config;
 pub(crate) mod embeddings;
+pub(crate) mod encoder;
 pub(crate) mod plan;
 #[cfg(test)]
 mod tests;
@@ -13,22 +14,22 @@ mod transformer;
 
 use candle_core::{DType, Result, Tensor};
 
-use self::blocks::{BlockConfig, BlockText, Condition, DownBlock, MidBlock, UpBlock};
-use self::embeddings::TimeEmbeddings;
+use self::blocks::{BlockConfig, BlockText, Condition, UpBlock};
+use self::encoder::{Encoded, Encoder, EncoderText};
 use self::transformer::TransformerConfig;
 use crate::models::resnet::ResnetConfig;
 use crate::nn::{Activation, Conv2d, Conv2dConfig, GroupNorm, Params};
 
 pub use self::config::UNetConfig;
 
-/// What a UNet is asked. All tensors lie on its device; their float type does not matter.
+/// What a UNet or a ControlNet is asked. All tensors lie on its device; their float type does not matter.
 #[derive(Debug, Clone, Copy)]
 pub struct UNetInput<'a> {
     /// The noisy latents, [b, in_channels, h, w], scaled as the scheduler says.
     pub sample: &'a Tensor,
     /// The timestep, 0 to 1000, that all of the batch have.
     pub timestep: f64,
-    /// The text: [`UNet2DConditionModel::prepare`].
+    /// The text, prepared by the network itself: [`UNet2DConditionModel::prepare`].
     pub text: &'a PreparedText,
     /// Pooled text and sizes, for models that take them (SDXL).
     pub added: Option<AddedCond<'a>>,
@@ -38,12 +39,12 @@ pub struct UNetInput<'a> {
     pub residuals: Option<&'a Residuals>,
 }
 
-/// A text as the attentions of one UNet see it: keys and values, which are the same at every step.
+/// A text as the attentions of one network see it: keys and values, which are the same at every step.
 #[derive(Debug, Clone)]
 pub struct PreparedText {
-    down: Vec<BlockText>,
-    mid: BlockText,
-    up: Vec<BlockText>,
+    pub(crate) encoder: EncoderText,
+    /// Nothing of a ControlNet, which has no way up.
+    pub(crate) up: Vec<BlockText>,
 }
 
 /// SDXL's pooled text and sizes.
@@ -55,7 +56,8 @@ pub struct AddedCond<'a> {
     pub time_ids: &'a Tensor,
 }
 
-/// What ControlNets add to a UNet: one tensor for each skip connection and one for the middle.
+/// What ControlNets add to a UNet: one tensor for each skip connection and one for the middle, each of its shape or with a single
+/// value a channel, [b, c, 1, 1].
 #[derive(Debug, Clone)]
 pub struct Residuals {
     /// In the order of the way down, the first convolution's output first.
@@ -76,10 +78,7 @@ pub fn guidance_embedding(guidance_scale: f64, width: usize, like: &Tensor) -> R
 /// A UNet.
 #[derive(Debug, Clone)]
 pub struct UNet2DConditionModel {
-    time: TimeEmbeddings,
-    conv_in: Conv2d,
-    down_blocks: Vec<DownBlock>,
-    mid_block: Option<MidBlock>,
+    encoder: Encoder,
     up_blocks: Vec<UpBlock>,
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
@@ -110,20 +109,14 @@ impl UNet2DConditionModel {
     /// When the config contradicts itself or the tensor library fails.
     pub fn new(config: &UNetConfig, params: &Params) -> crate::Result<Self> {
         let (plan, block) = (config.plan()?, config.block_config());
-        let first = config.block_out_channels[0];
-        let kernel = |side| Conv2dConfig::same(side);
-        let (down, up) = (params.pp("down_blocks"), params.pp("up_blocks"));
-        let down = plan.down.iter().enumerate().map(|(i, plan)| DownBlock::new(plan, &block, &down.pp(i)));
+        let (first, out) = (config.block_out_channels[0], Conv2dConfig::same(config.conv_out_kernel));
+        let up = params.pp("up_blocks");
         let up = plan.up.iter().enumerate().map(|(i, plan)| UpBlock::new(plan, &block, &up.pp(i)));
-        let mid = plan.mid.as_ref().map(|plan| MidBlock::new(plan, &block, &params.pp("mid_block")));
         Ok(UNet2DConditionModel {
-            time: TimeEmbeddings::new(config, params)?,
-            conv_in: Conv2d::new(config.in_channels, first, kernel(config.conv_in_kernel), &params.pp("conv_in"))?,
-            down_blocks: down.collect::<Result<_>>()?,
-            mid_block: mid.transpose()?,
+            encoder: Encoder::new(config, &plan.encoder, params)?,
             up_blocks: up.collect::<Result<_>>()?,
             conv_norm_out: GroupNorm::new(config.norm_num_groups, first, config.norm_eps, &params.pp("conv_norm_out"))?,
-            conv_out: Conv2d::new(first, config.out_channels, kernel(config.conv_out_kernel), &params.pp("conv_out"))?,
+            conv_out: Conv2d::new(first, config.out_channels, out, &params.pp("conv_out"))?,
             config: config.clone(),
             dtype: params.precision().activation_dtype(params.device()),
         })
@@ -141,11 +134,8 @@ impl UNet2DConditionModel {
     /// When the shapes do not fit.
     pub fn prepare(&self, encoder_hidden_states: &Tensor) -> Result<PreparedText> {
         let text = encoder_hidden_states.to_dtype(self.dtype)?;
-        Ok(PreparedText {
-            down: self.down_blocks.iter().map(|block| block.prepare(&text)).collect::<Result<_>>()?,
-            mid: self.mid_block.as_ref().map(|block| block.prepare(&text)).transpose()?.unwrap_or_default(),
-            up: self.up_blocks.iter().map(|block| block.prepare(&text)).collect::<Result<_>>()?,
-        })
+        let up = self.up_blocks.iter().map(|block| block.prepare(&text)).collect::<Result<_>>()?;
+        Ok(PreparedText { encoder: self.encoder.prepare(&text)?, up })
     }
 
     /// What the UNet predicts of its input, noise or velocity as it was trained: [b, out_channels, h, w] f32.
@@ -162,24 +152,12 @@ impl UNet2DConditionModel {
         input: &UNetInput,
         mut observe: impl FnMut(&'static str, usize, &Tensor),
     ) -> Result<Tensor> {
-        let time = self.time.forward(input)?;
-        let PreparedText { down, mid: middle, up } = input.text;
-        if down.len() != self.down_blocks.len() || up.len() != self.up_blocks.len() {
+        let PreparedText { encoder: text, up } = input.text;
+        if up.len() != self.up_blocks.len() {
             candle_core::bail!("the text was prepared for another network");
         }
-        let sample =
-            if self.config.center_input_sample { input.sample.affine(2.0, -1.0)? } else { input.sample.clone() };
-        let mut x = self.conv_in.forward(&sample.to_dtype(self.dtype)?)?;
-        observe("conv_in", 0, &x);
-        let mut skips = vec![x.clone()];
-        for (i, (block, text)) in self.down_blocks.iter().zip(down).enumerate() {
-            x = block.forward(&x, Condition { time: &time, text }, &mut skips)?;
-            observe("down_blocks", i, &x);
-        }
-        if let Some(mid) = &self.mid_block {
-            x = mid.forward(&x, Condition { time: &time, text: middle })?;
-            observe("mid_block", 0, &x);
-        }
+        let (time, x) = self.encoder.enter(input)?;
+        let Encoded { output: mut x, mut skips } = self.encoder.descend(x, &time, text, &mut observe)?;
         if let Some(residuals) = input.residuals {
             x = self.add_residuals(x, &mut skips, residuals)?;
         }
@@ -196,8 +174,8 @@ impl UNet2DConditionModel {
             candle_core::bail!("{} residuals do not fit a UNet with {}", residuals.down.len(), skips.len());
         }
         for (skip, residual) in skips.iter_mut().zip(&residuals.down) {
-            *skip = (&*skip + residual.to_dtype(self.dtype)?)?;
+            *skip = skip.broadcast_add(&residual.to_dtype(self.dtype)?)?;
         }
-        mid + residuals.mid.to_dtype(self.dtype)?
+        mid.broadcast_add(&residuals.mid.to_dtype(self.dtype)?)
     }
 }

@@ -7,9 +7,23 @@ use crate::Result;
 /// What the blocks of a UNet consist of.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
+    pub encoder: EncoderPlan,
+    pub up: Vec<BlockPlan>,
+}
+
+/// What the blocks on the way down and in the middle consist of: of a UNet, or a ControlNet.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EncoderPlan {
     pub down: Vec<BlockPlan>,
     pub mid: Option<BlockPlan>,
-    pub up: Vec<BlockPlan>,
+}
+
+impl EncoderPlan {
+    /// Channels of the skip connections of a network whose first convolution gives `first`.
+    pub(crate) fn skips(&self, first: usize) -> Vec<usize> {
+        let of = |block: &BlockPlan| vec![block.outputs; block.inputs.len() + usize::from(block.resample)];
+        std::iter::once(first).chain(self.down.iter().flat_map(of)).collect()
+    }
 }
 
 /// What one block consists of.
@@ -40,22 +54,32 @@ impl UNetConfig {
     /// # Errors
     /// When the config names an unknown kind of block or contradicts itself.
     pub(crate) fn plan(&self) -> Result<Plan> {
-        let facts = Facts::new(self)?;
+        let encoder = self.encoder_plan(WHAT)?;
+        let facts = Facts::new(self, WHAT)?;
         let count = facts.channels.len();
         if self.up_block_types.len() != count {
             return Err(contradictory(WHAT, "`up_block_types` and `block_out_channels` have different lengths"));
         }
+        let up = (0..count).map(|i| self.up_plan(i, &facts)).collect::<Result<_>>()?;
+        Ok(Plan { encoder, up })
+    }
+
+    /// What each block on the way down and in the middle consists of, of the network that messages call `what`.
+    ///
+    /// # Errors
+    /// As [`UNetConfig::plan`].
+    pub(crate) fn encoder_plan(&self, what: &'static str) -> Result<EncoderPlan> {
+        let facts = Facts::new(self, what)?;
         if [self.conv_in_kernel, self.conv_out_kernel].iter().any(|side| side.is_multiple_of(2)) {
-            return Err(contradictory(WHAT, "a kernel with an even side does not keep the size"));
+            return Err(contradictory(what, "a kernel with an even side does not keep the size"));
         }
         if self.freq_shift >= (facts.channels[0] / 2) as f64 {
-            return Err(contradictory(WHAT, format!("a `freq_shift` of {}", self.freq_shift)));
+            return Err(contradictory(what, format!("a `freq_shift` of {}", self.freq_shift)));
         }
-        let down = (0..count).map(|i| self.down_plan(i, &facts)).collect::<Result<_>>()?;
+        let down = (0..facts.channels.len()).map(|i| self.down_plan(i, &facts)).collect::<Result<_>>()?;
         let mid = self.mid_block_type.as_deref().map(|kind| mid_plan(kind, &facts)).transpose()?;
-        let up = (0..count).map(|i| self.up_plan(i, &facts)).collect::<Result<_>>()?;
-        self.check_added()?;
-        Ok(Plan { down, mid, up })
+        self.check_added(what)?;
+        Ok(EncoderPlan { down, mid })
     }
 
     fn down_plan(&self, i: usize, facts: &Facts) -> Result<BlockPlan> {
@@ -67,7 +91,7 @@ impl UNetConfig {
         let attention = match self.down_block_types[i].as_str() {
             DOWN => None,
             CROSS_ATTN_DOWN => Some(facts.attention(i, &facts.depths[i], inputs.len())?),
-            other => return Err(unsupported(WHAT, "down_block_types", other)),
+            other => return Err(unsupported(facts.what, "down_block_types", other)),
         };
         Ok(BlockPlan { inputs, outputs, resample: i + 1 < facts.channels.len(), attention })
     }
@@ -100,15 +124,15 @@ impl UNetConfig {
         depth.cloned().ok_or_else(|| contradictory(WHAT, reason))
     }
 
-    fn check_added(&self) -> Result<()> {
+    fn check_added(&self, what: &str) -> Result<()> {
         match self.addition_embed_type.as_deref() {
             None => Ok(()),
             Some("text_time") => {
                 let widths = self.addition_time_embed_dim.zip(self.projection_class_embeddings_input_dim);
                 let reason = "`addition_embed_type` needs fitting widths of its embeddings";
-                widths.filter(|(time, all)| 6 * time < *all).map(|_| ()).ok_or_else(|| contradictory(WHAT, reason))
+                widths.filter(|(time, all)| 6 * time < *all).map(|_| ()).ok_or_else(|| contradictory(what, reason))
             }
-            Some(other) => Err(unsupported(WHAT, "addition_embed_type", other)),
+            Some(other) => Err(unsupported(what, "addition_embed_type", other)),
         }
     }
 }
@@ -124,7 +148,7 @@ fn mid_plan(kind: &str, facts: &Facts) -> Result<BlockPlan> {
             };
             (2, Some(facts.attention(last, &depth, 1)?))
         }
-        other => return Err(unsupported(WHAT, "mid_block_type", other)),
+        other => return Err(unsupported(facts.what, "mid_block_type", other)),
     };
     let outputs = facts.channels[last];
     Ok(BlockPlan { inputs: vec![outputs; layers], outputs, resample: false, attention })
@@ -132,6 +156,8 @@ fn mid_plan(kind: &str, facts: &Facts) -> Result<BlockPlan> {
 
 /// The config's lists, one value a block on the way down.
 struct Facts {
+    /// What messages call the network.
+    what: &'static str,
     channels: Vec<usize>,
     layers: Vec<usize>,
     heads: Vec<usize>,
@@ -140,11 +166,11 @@ struct Facts {
 }
 
 impl Facts {
-    fn new(config: &UNetConfig) -> Result<Self> {
+    fn new(config: &UNetConfig, what: &'static str) -> Result<Self> {
         let channels = config.block_out_channels.clone();
         let count = channels.len();
         let wrong_length =
-            |field: &str| contradictory(WHAT, format!("`{field}` is not one value for each of {count} blocks"));
+            |field: &str| contradictory(what, format!("`{field}` is not one value for each of {count} blocks"));
         if count == 0 || config.down_block_types.len() != count {
             return Err(wrong_length("down_block_types"));
         }
@@ -152,7 +178,7 @@ impl Facts {
             .iter()
             .find(|c| **c == 0 || config.norm_num_groups == 0 || !c.is_multiple_of(config.norm_num_groups))
         {
-            return Err(contradictory(WHAT, format!("{odd} channels in {} groups", config.norm_num_groups)));
+            return Err(contradictory(what, format!("{odd} channels in {} groups", config.norm_num_groups)));
         }
         let expand = |value: &OneOrMany<usize>, field: &str| value.expand(count).ok_or_else(|| wrong_length(field));
         let depths = match &config.transformer_layers_per_block {
@@ -161,6 +187,7 @@ impl Facts {
             Depths::PerBlock(_) => return Err(wrong_length("transformer_layers_per_block")),
         };
         Ok(Facts {
+            what,
             layers: expand(&config.layers_per_block, "layers_per_block")?,
             heads: expand(&config.attention_head_dim, "attention_head_dim")?,
             context_widths: expand(&config.cross_attention_dim, "cross_attention_dim")?,
@@ -172,11 +199,11 @@ impl Facts {
     fn attention(&self, block: usize, depth: &OneOrMany<usize>, layers: usize) -> Result<AttentionPlan> {
         let (heads, channels) = (self.heads[block], self.channels[block]);
         if heads == 0 || !channels.is_multiple_of(heads) {
-            return Err(contradictory(WHAT, format!("{channels} channels with {heads} heads")));
+            return Err(contradictory(self.what, format!("{channels} channels with {heads} heads")));
         }
         let depths = depth.expand(layers);
         let reason = "`transformer_layers_per_block` is not one value for each layer";
-        let depths = depths.ok_or_else(|| contradictory(WHAT, reason))?;
+        let depths = depths.ok_or_else(|| contradictory(self.what, reason))?;
         Ok(AttentionPlan { heads, context_width: self.context_widths[block], depths })
     }
 }

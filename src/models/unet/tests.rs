@@ -101,12 +101,8 @@ fn residuals(model: &UNet2DConditionModel, inputs: &Inputs) -> Residuals {
         Tensor::from_vec(values, like.shape(), &Device::Cpu).unwrap()
     };
     let text = model.prepare(&inputs.text).unwrap();
-    let time = model.time.forward(&inputs.borrow(&text)).unwrap();
-    let mut x = model.conv_in.forward(&inputs.sample).unwrap();
-    let mut skips = vec![x.clone()];
-    for (block, text) in model.down_blocks.iter().zip(&text.down) {
-        x = block.forward(&x, Condition { time: &time, text }, &mut skips).unwrap();
-    }
+    let (time, x) = model.encoder.enter(&inputs.borrow(&text)).unwrap();
+    let Encoded { output: x, skips } = model.encoder.descend(x, &time, &text.encoder, &mut |_, _, _| {}).unwrap();
     Residuals { down: skips.iter().enumerate().map(|(i, x)| wave(x, i)).collect(), mid: wave(&x, skips.len()) }
 }
 
@@ -147,9 +143,9 @@ fn a_text_belongs_to_its_network() {
     let inputs = Inputs::row(&Expected::open("denoisers.safetensors"), "sd15", 0, 17.0, false);
     let (sd15, rare) = (model("sd15/unet", Precision::F32), model("unet-rare", Precision::F32));
     let mut text = sd15.prepare(&inputs.text).unwrap();
-    text.down[0][0].clear();
+    text.encoder.down[0][0].clear();
     assert!(sd15.forward(&inputs.borrow(&text)).unwrap_err().to_string().contains("another network"));
-    text.down[0].clear();
+    text.encoder.down[0].clear();
     assert!(sd15.forward(&inputs.borrow(&text)).unwrap_err().to_string().contains("another network"));
     assert!(rare.prepare(&inputs.text).is_err());
 }

@@ -69,7 +69,7 @@ impl Variant {
 /// The family and variant of a file with these parts.
 pub fn find(file: &WeightFile, parts: &[Part]) -> (Option<Family>, Variant) {
     let part = |component| parts.iter().find(|part| part.component == component);
-    if let Some(unet) = part(Component::Unet) {
+    if let Some(unet) = part(Component::Unet).or_else(|| part(Component::ControlNet)) {
         let view = unet.view(&file.source);
         return (Some(of_unet(file, &view, parts)), variant(&view));
     }

@@ -28,7 +28,7 @@ use super::{open_file, Container, WeightFile, WeightsError};
 pub struct Detected {
     /// The file's format.
     pub container: Container,
-    /// The components, when it holds any.
+    /// The components, when it holds any; of a ControlNet that alone.
     pub parts: Vec<Part>,
     /// What it is instead, when it holds none or is known not to be a model.
     pub other: Option<Other>,
@@ -64,7 +64,13 @@ impl Detected {
         let parts = parts::find(file.source.as_ref());
         // A LoRA or ControlNet has names of what it changes; anything else beside a model's parts is an addition.
         let other = kinds::find(&names).filter(|other| parts.is_empty() || other.is_sure());
-        let parts = if other.is_some() { Vec::new() } else { parts };
+        let parts = match other {
+            None => parts,
+            Some(Other::ControlNet) => {
+                parts.into_iter().filter(|part| part.component == Component::ControlNet).collect()
+            }
+            Some(_) => Vec::new(),
+        };
         let (family, variant) = family::find(file, &parts);
         Detected {
             container: file.container,
@@ -196,6 +202,7 @@ impl Component {
             Component::ClipH => "a text encoder (OpenCLIP-H)",
             Component::ClipG => "a text encoder (OpenCLIP-G)",
             Component::T5 => "a text encoder (T5)",
+            Component::ControlNet => "a ControlNet",
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::nn::ParamSource;
-use crate::weights::names::{clip, unet, vae, Renamed, Target};
+use crate::weights::names::{clip, controlnet, unet, vae, Renamed, Target};
 
 /// A network inside a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub enum Component {
     ClipG,
     /// T5's encoder.
     T5,
+    /// A ControlNet of Stable Diffusion 1, 2 or SDXL.
+    ControlNet,
 }
 
 /// Whose names the tensors have.
@@ -55,11 +57,15 @@ struct Marker {
 
 const UNET: &[&str] = &["model.diffusion_model.", "diffusion_model.", "unet.", ""];
 const VAE: &[&str] = &["first_stage_model.", "vae.", ""];
+const CONTROLNET: &[&str] = &["control_model.", "controlnet.", ""];
 const CLIP_L: &[&str] =
     &["cond_stage_model.transformer.", "conditioner.embedders.0.transformer.", "text_encoders.clip_l.transformer."];
 const CLIP_G: &[&str] = &["cond_stage_model.1.transformer.", "text_encoders.clip_g.transformer."];
 
-const MARKERS: [Marker; 17] = [
+const MARKERS: [Marker; 19] = [
+    // Before the UNet, half of which it is.
+    marker(Component::ControlNet, Naming::Original, "input_hint_block.0.weight", CONTROLNET),
+    marker(Component::ControlNet, Naming::Diffusers, "controlnet_cond_embedding.conv_in.weight", CONTROLNET),
     marker(Component::Unet, Naming::Original, "input_blocks.0.0.weight", UNET),
     marker(Component::Unet, Naming::Diffusers, "down_blocks.0.resnets.0.time_emb_proj.weight", UNET),
     marker(Component::Transformer, Naming::Original, "double_blocks.0.img_attn.qkv.weight", UNET),
@@ -131,6 +137,10 @@ impl Part {
             (Component::Unet, Naming::Original) => {
                 let layers = unet::layers_per_block(inner());
                 Renamed::new(Arc::clone(source), &self.prefix, |name| unet::rename(name, layers))
+            }
+            (Component::ControlNet, Naming::Original) => {
+                let layers = unet::layers_per_block(inner());
+                Renamed::new(Arc::clone(source), &self.prefix, |name| controlnet::rename(name, layers))
             }
             (Component::Vae, Naming::Original) => {
                 let levels = vae::levels(inner());

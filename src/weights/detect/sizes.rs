@@ -11,7 +11,8 @@ use crate::nn::ParamSource;
 pub fn of(component: Component, tensors: &dyn ParamSource) -> Map<String, Value> {
     let sizes = Sizes(tensors);
     let fields = match component {
-        Component::Unet => sizes.unet(),
+        Component::Unet => Some(sizes.unet()),
+        Component::ControlNet => sizes.controlnet(),
         Component::Vae => sizes.vae(),
         Component::ClipL | Component::ClipH | Component::ClipG => sizes.clip(component),
         Component::Transformer | Component::T5 => None,
@@ -38,14 +39,14 @@ impl Sizes<'_> {
         (0..MOST).take_while(has).count()
     }
 
-    fn unet(&self) -> Option<Value> {
+    fn unet(&self) -> Value {
         let levels = self.count("down_blocks.{}.resnets.0.conv1.weight");
         let channels: Vec<usize> =
             (0..levels).filter_map(|i| self.dim(&format!("down_blocks.{i}.resnets.0.conv1.weight"), 0)).collect();
         let block = |i| format!("down_blocks.{i}.attentions.0.transformer_blocks");
         let depths: Vec<usize> = (0..levels).map(|i| self.count(&format!("{}.{{}}.norm1.weight", block(i)))).collect();
-        let attends = depths.iter().position(|depth| *depth > 0)?;
-        let first = format!("{}.0.attn2.to_k.weight", block(attends));
+        let attends = depths.iter().position(|depth| *depth > 0);
+        let first = attends.map(|attends| format!("{}.0.attn2.to_k.weight", block(attends)));
         let kinds = |with: &str, without: &str, reverse: bool| {
             let kind = |depth: &usize| if *depth > 0 { with.to_string() } else { without.to_string() };
             let kinds: Vec<String> = depths.iter().map(kind).collect();
@@ -55,20 +56,38 @@ impl Sizes<'_> {
                 kinds
             }
         };
-        let projection = self.0.info(&format!("down_blocks.{attends}.attentions.0.proj_in.weight"))?.0;
-        Some(json!({
+        let projection =
+            attends.and_then(|attends| self.0.info(&format!("down_blocks.{attends}.attentions.0.proj_in.weight")));
+        json!({
             "in_channels": self.dim("conv_in.weight", 1),
             "out_channels": self.dim("conv_out.weight", 0),
             "block_out_channels": channels,
             "layers_per_block": self.count("down_blocks.0.resnets.{}.conv1.weight"),
             "down_block_types": kinds("CrossAttnDownBlock2D", "DownBlock2D", false),
             "up_block_types": kinds("CrossAttnUpBlock2D", "UpBlock2D", true),
-            "cross_attention_dim": self.dim(&first, 1),
+            "cross_attention_dim": first.and_then(|first| self.dim(&first, 1)),
             "transformer_layers_per_block": depths.iter().map(|depth| (*depth).max(1)).collect::<Vec<_>>(),
-            "use_linear_projection": projection.rank() == 2,
+            "use_linear_projection": projection.map(|(shape, _)| shape.rank() == 2),
             "projection_class_embeddings_input_dim": self.dim("add_embedding.linear_1.weight", 1),
             "time_cond_proj_dim": self.dim("time_embedding.cond_proj.weight", 1),
-        }))
+        })
+    }
+
+    /// Half of a UNet, whose way down may attend to nothing, and layers for the control picture.
+    fn controlnet(&self) -> Option<Value> {
+        let mut fields = self.unet();
+        let convolution = |i: usize| format!("controlnet_cond_embedding.blocks.{}.weight", 2 * i + 1);
+        let levels = (0..MOST).take_while(|i| self.0.info(&convolution(*i)).is_some());
+        let first = "controlnet_cond_embedding.conv_in.weight".to_string();
+        let channels: Vec<usize> =
+            std::iter::once(first).chain(levels.map(convolution)).filter_map(|name| self.dim(&name, 0)).collect();
+        fields["_class_name"] = "ControlNetModel".into();
+        fields["conditioning_embedding_out_channels"] = channels.into();
+        match self.count("mid_block.attentions.0.transformer_blocks.{}.norm1.weight") {
+            0 => fields["mid_block_type"] = "UNetMidBlock2D".into(),
+            depth => *fields["transformer_layers_per_block"].as_array_mut()?.last_mut()? = depth.into(),
+        }
+        Some(fields)
     }
 
     fn vae(&self) -> Option<Value> {

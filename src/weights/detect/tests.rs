@@ -157,7 +157,6 @@ fn what_is_no_model_is_named() {
         ("unet.down_blocks.0.attentions.0.proj_in.lora_A.weight", "a LoRA"),
         ("lora_unet_mid_block.hada_w1_a", "a LoRA"),
         ("control_model.input_blocks.0.0.weight", "a ControlNet"),
-        ("controlnet_cond_embedding.conv_in.weight", "a ControlNet"),
         ("emb_params", "an embedding (textual inversion)"),
         ("clip_g", "an embedding (textual inversion)"),
         ("body.0.rdb1.conv1.weight", "an upscaler (ESRGAN)"),
@@ -166,6 +165,26 @@ fn what_is_no_model_is_named() {
         let found = detected(&[zeros(name, &[4, 4])], &[]);
         assert_eq!(found.title(), title);
         assert!(found.family.is_none() && found.parts.is_empty());
+    }
+}
+
+#[test]
+fn controlnets_are_told_by_their_own_layers_with_their_family() {
+    let own = [
+        "control_model.input_hint_block.0.weight",
+        "input_hint_block.0.weight",
+        "controlnet_cond_embedding.conv_in.weight",
+    ];
+    for name in own {
+        let attention =
+            name.replace("input_hint_block.0.weight", "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight");
+        let attention = attention.replace(
+            "controlnet_cond_embedding.conv_in.weight",
+            "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+        );
+        let found = detected(&[zeros(name, &[16, 3, 3, 3]), zeros(&attention, &[320, 1024])], &[]);
+        assert_eq!((found.title().as_str(), found.family), ("a ControlNet", Some(Family::Sd2)), "{name}");
+        assert!(found.part(Component::ControlNet).is_some() && found.part(Component::Unet).is_none());
     }
 }
 

@@ -1,10 +1,11 @@
 //! Other programs' names for the tensors of a component -> the names of diffusers and transformers, which the models use.
 //!
-//! The tables are in [`unet`], [`vae`] and [`clip`]: a stored name gives one tensor or several (fused projections are cut).
+//! The tables are in [`unet`], [`controlnet`], [`vae`] and [`clip`]: a stored name gives one tensor or several (fused projections are cut).
 //! [`Renamed`] shows a file's tensors under their new names; nothing is read before it is asked for, and nothing is kept. [`Restored`]
 //! is the way back for tensors that were changed on the way.
 
 pub mod clip;
+pub mod controlnet;
 mod original;
 mod renamed;
 mod restored;

@@ -1,0 +1,57 @@
+//! [`ControlNets`]: those that are loaded, kept from one picture to the next.
+
+use std::time::Instant;
+
+use crate::models::controlnet::ControlNetModel;
+use crate::nn::Params;
+use crate::pipeline::control::PlannedControl;
+use crate::pipeline::model::finish;
+use crate::pipeline::{Event, Events, Machine, Phase, Plan};
+use crate::{Error, Result};
+
+/// ControlNets by the name that the user gave them.
+#[derive(Default)]
+pub struct ControlNets(Vec<(String, ControlNetModel)>);
+
+impl ControlNets {
+    /// Loads what a plan needs and is not there, and drops what it does not need.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] or [`Error::Model`] when weights are missing, damaged, or do not fit their config.
+    pub fn load(&mut self, plan: &Plan, machine: &Machine, events: &mut dyn Events) -> Result<()> {
+        let wanted = || plan.request.controls.iter().zip(&plan.controls);
+        self.0.retain(|(name, _)| wanted().any(|(control, _)| control.model == *name));
+        let mut missing: Vec<(&str, &PlannedControl)> = Vec::new();
+        for (control, planned) in wanted() {
+            let name = control.model.as_str();
+            if self.get(name).is_none() && !missing.iter().any(|(other, _)| *other == name) {
+                missing.push((name, planned));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        events.on(Event::Begin { phase: Phase::Load, total: missing.len() })?;
+        for (done, (name, planned)) in missing.into_iter().enumerate() {
+            let source = planned.files.weights()?;
+            let params = Params::with_attention(source, machine.precision, &machine.device, machine.attention);
+            let net = finish(ControlNetModel::new(&planned.config, &params), &params, events)?;
+            self.0.push((name.into(), net));
+            events.on(Event::Progress { phase: Phase::Load, done: done + 1 })?;
+        }
+        events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    fn get(&self, name: &str) -> Option<&ControlNetModel> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, net)| net)
+    }
+
+    /// The ControlNet of this name.
+    ///
+    /// # Errors
+    /// When it is not loaded.
+    pub fn loaded(&self, name: &str) -> Result<&ControlNetModel> {
+        self.get(name).ok_or_else(|| Error::model(format!("the ControlNet `{name}` is not loaded"), "load it first"))
+    }
+}

@@ -11,6 +11,8 @@ pub mod attention;
 pub mod conv;
 pub mod elementwise;
 pub mod gemm;
+#[cfg(test)]
+mod guarded;
 pub mod isa;
 mod math;
 pub mod memory;

@@ -1,4 +1,4 @@
-//! Kernels at the shapes of Stable Diffusion 1.5 at 512x512 with guidance, in f32 and bf16: `cargo bench`.
+//! Kernels at the shapes of Stable Diffusion 1.5 at 512x512 with guidance, in f32 and bf16: `cargo bench -p sdgen-kernels`.
 //! `SDGEN_ISA` chooses the instructions. An item is a multiplication with an addition, half a GFLOP/s of the usual count; `tile` is the
 //! ceiling of the others: one tile again and again, all of it in the first-level cache, on one thread.
 
@@ -6,12 +6,12 @@
 
 use divan::counter::ItemsCount;
 use divan::{black_box, Bencher};
-use sdgen::kernels::attention::{attention, Shape};
-use sdgen::kernels::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
-use sdgen::kernels::elementwise::{geglu, Function};
-use sdgen::kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Rounding, Side, Target, Values};
-use sdgen::kernels::norm::{normalise, rms_normalise, Norm};
-use sdgen::kernels::Isa;
+use sdgen_kernels::attention::{attention, Shape};
+use sdgen_kernels::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
+use sdgen_kernels::elementwise::{geglu, Function};
+use sdgen_kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Rounding, Side, Target, Values};
+use sdgen_kernels::norm::{normalise, rms_normalise, Norm};
+use sdgen_kernels::Isa;
 
 const ROUNDINGS: [Rounding; 2] = [Rounding::None, Rounding::Bf16];
 

@@ -13,11 +13,13 @@ const EXAMPLES: &str = "\
 Examples:
   sdgen preprocess canny -i photo.jpg -o edges.png
   sdgen preprocess canny -i photo.jpg --low 50 --high 150 --resolution 512
+  sdgen preprocess openpose-full -i people.jpg -o pose.png
   sdgen preprocess scribble -i drawing.png -o - | sdgen preprocess invert -i - -o paper.png";
 
-/// Make the map that a ControlNet is shown of a picture: edges, lines, normals.
+/// Make the map that a ControlNet is shown of a picture: edges, lines, depth, people.
 ///
-/// As controlnet_aux and the ControlNet extension of A1111 make them. The result is a PNG.
+/// As controlnet_aux and the ControlNet extension of A1111 make them. The result is a PNG. What has a star below needs a network,
+/// which `sdgen download` fetches: annotator-hed, annotator-lineart, annotator-openpose, depth-anything-v2-small.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true, disable_help_flag = true, after_help = after_help())]
 pub struct PreprocessArgs {
@@ -34,6 +36,10 @@ pub struct PreprocessArgs {
     /// A file or a folder; `-` is stdout [default: the picture's name with -NAME.png].
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<String>,
+
+    /// The network's weights: a file, or a folder with files of the published names [default: what was downloaded].
+    #[arg(short, long, value_name = "PATH")]
+    pub weights: Option<PathBuf>,
 
     /// Replace a file that is there [default: take the next free name].
     #[arg(long)]
@@ -53,6 +59,9 @@ pub struct PreprocessArgs {
 #[command(next_help_heading = "Map")]
 struct SettingArgs {
     /// The map's shorter side, 64 to 4096 [default: the picture's].
+    ///
+    /// It is also how large the networks for edges, lines and people see the picture, 512 when nothing is said; that for depth
+    /// always sees 518.
     #[arg(short, long, value_name = "PX", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::RESOLUTION))]
     resolution: Option<usize>,
 
@@ -91,6 +100,10 @@ struct SettingArgs {
     /// shuffle: another seed, another map [default: 0].
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, 0..=u32::MAX as usize))]
     seed: Option<usize>,
+
+    /// softedge: in steps, through which less of the picture is seen [default: off].
+    #[arg(long)]
+    safe: bool,
 }
 
 fn after_help() -> String {
@@ -113,10 +126,31 @@ impl PreprocessArgs {
         self.image.as_ref().ok_or_else(|| Error::usage("no picture is given", "say which one: `--image photo.jpg`"))
     }
 
+    /// Refuses weights for what has no network, and several networks in one file.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn check(&self) -> Result<()> {
+        let Some(path) = &self.weights else { return Ok(()) };
+        let name = self.preprocessor;
+        match name.networks() {
+            [] => Err(Error::usage(
+                format!("`--weights` has no effect on `{name}`, which needs no network"),
+                "leave it out",
+            )),
+            [_] => Ok(()),
+            several if path.is_file() => Err(Error::usage(
+                format!("`{name}` needs {} networks, and `{}` is one file", several.len(), path.display()),
+                "give the folder that they are in",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// What is said about the map.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        let SettingArgs { resolution, low, high, threshold, sigma, rate, gamma, flatness, background, seed } =
+        let SettingArgs { resolution, low, high, threshold, sigma, rate, gamma, flatness, background, seed, safe } =
             self.settings;
         Settings {
             resolution: resolution.map(|side| side as u32),
@@ -129,6 +163,7 @@ impl PreprocessArgs {
             flatness,
             background,
             seed: seed.map(|seed| seed as u32),
+            safe,
         }
     }
 }

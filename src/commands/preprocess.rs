@@ -6,8 +6,8 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::cli::PreprocessArgs;
-use crate::control::control_map;
-use crate::hub::Annotators;
+use crate::control::{control_map, Networks};
+use crate::hub::{AnnotatorFiles, Annotators};
 use crate::image::input::{load, Alpha, Source};
 use crate::image::{encode, Output, OutputOptions};
 use crate::ui::{install_interrupt, Ui};
@@ -22,13 +22,18 @@ pub fn preprocess(args: &PreprocessArgs, ui: &mut Ui) -> Result<()> {
     let (name, settings) = (args.preprocessor, args.settings());
     let image = args.image()?;
     settings.check(name)?;
+    args.check()?;
     let place = place(args.output.as_deref(), image, &name.name());
     let options = OutputOptions { template: Some(&place), overwrite: args.overwrite, pictures: 1, batch: 1 };
     let output = Output::prepare(&options)?;
     install_interrupt(ui.bar_handle());
     let picture = load(&Source::new(image), Alpha::White)?;
     picture.notes.iter().for_each(|note| ui.note(note));
-    let made = control_map(name, &picture.rgb, &settings, &Annotators)?;
+    let networks: Box<dyn Networks> = match &args.weights {
+        Some(path) => Box::new(AnnotatorFiles(path.clone())),
+        None => Box::new(Annotators),
+    };
+    let made = control_map(name, &picture.rgb, &settings, networks.as_ref())?;
     made.notes.iter().for_each(|note| ui.note(note));
     // A map's name has no fields: the request is there for those of pictures.
     let written = output.write(&encode(&made.map, &[])?, &Request::default(), "", 0)?;

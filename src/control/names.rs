@@ -37,21 +37,128 @@ pub enum Preprocessor {
     NormalFromDepth,
     /// Colours and shapes at other places
     Shuffle,
+    /// Soft edges *
+    #[value(aliases = ["hed", "softedge-hed"])]
+    Softedge,
+    /// Bold lines of soft edges *
+    ScribbleHed,
+    /// Line art *
+    #[value(alias = "lineart-realistic")]
+    Lineart,
+    /// Line art with fewer lines *
+    LineartCoarse,
+    /// Depth, bright for near (Depth Anything V2 small) *
+    #[value(aliases = ["depth-anything", "depth-anything-v2"])]
+    Depth,
+    /// Depth with the larger network (Depth Anything V2 base) *
+    DepthBase,
+    /// Skeletons of people *
+    Openpose,
+    /// Skeletons with faces *
+    OpenposeFace,
+    /// Skeletons with hands *
+    OpenposeHand,
+    /// Skeletons with faces and hands *
+    OpenposeFull,
+    /// Faces of people *
+    OpenposeFaceonly,
 }
 
 /// A network that a preprocessor needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Network {}
+pub enum Network {
+    /// Soft edges.
+    Hed,
+    /// Line art.
+    Lineart,
+    /// Line art with fewer lines.
+    LineartCoarse,
+    /// Bodies of people.
+    BodyPose,
+    /// Hands.
+    HandPose,
+    /// Faces.
+    FacePose,
+    /// Depth Anything V2 small.
+    DepthSmall,
+    /// Depth Anything V2 base.
+    DepthBase,
+}
 
-/// Names of other programs' preprocessors that are not here, and what to do instead.
-const ABSENT: [(&str, &str); 1] =
-    [("inpaint", "a ControlNet for inpainting takes the picture and the mask themselves")];
+impl Network {
+    /// Its short name, as `sdgen download` knows it.
+    #[must_use]
+    pub fn alias(self) -> &'static str {
+        match self {
+            Network::Hed => "annotator-hed",
+            Network::Lineart | Network::LineartCoarse => "annotator-lineart",
+            Network::BodyPose | Network::HandPose | Network::FacePose => "annotator-openpose",
+            Network::DepthSmall => "depth-anything-v2-small",
+            Network::DepthBase => "depth-anything-v2-base",
+        }
+    }
+
+    /// Names of its file, as it is published; the first is the one that `sdgen download` fetches.
+    #[must_use]
+    pub fn files(self) -> &'static [&'static str] {
+        match self {
+            Network::Hed => &["ControlNetHED.pth"],
+            Network::Lineart => &["sk_model.pth"],
+            Network::LineartCoarse => &["sk_model2.pth"],
+            Network::BodyPose => &["body_pose_model.pth"],
+            Network::HandPose => &["hand_pose_model.pth"],
+            Network::FacePose => &["facenet.pth"],
+            Network::DepthSmall => &["depth_anything_v2_vits.pth", "model.safetensors"],
+            Network::DepthBase => &["depth_anything_v2_vitb.pth", "model.safetensors"],
+        }
+    }
+}
+
+/// How other programs' preprocessors begin that are not here, and what to do instead.
+const ABSENT: [(&str, &str); 19] = [
+    ("inpaint", "a ControlNet for inpainting takes the picture and the mask themselves"),
+    ("mlsd", "for straight lines take `canny` or `lineart`"),
+    ("pidi", "for soft edges take `softedge`"),
+    ("softedge-pidi", "for soft edges take `softedge`"),
+    ("softedge-teed", "for soft edges take `softedge`"),
+    ("teed", "for soft edges take `softedge`"),
+    ("scribble-pidi", "take `scribble-hed` or `scribble-xdog`"),
+    ("lineart-anime", "take `lineart`, or `lineart-standard` without a network"),
+    ("normal-bae", "make a map with `depth`, and of it one with `normal-from-depth`"),
+    ("normalbae", "make a map with `depth`, and of it one with `normal-from-depth`"),
+    ("normal-midas", "make a map with `depth`, and of it one with `normal-from-depth`"),
+    ("depth-", "take `depth` or `depth-base`"),
+    ("midas", "take `depth` or `depth-base`"),
+    ("zoe", "take `depth` or `depth-base`"),
+    ("leres", "take `depth` or `depth-base`"),
+    ("dw", "take `openpose-full`"),
+    ("densepose", "take `openpose`"),
+    ("seg", "make the map with another program, and give it as it is"),
+    ("mediapipe", "take `openpose-faceonly`"),
+];
 
 impl Preprocessor {
     /// The name, as it is typed.
     #[must_use]
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default()
+    }
+
+    /// The networks that it needs.
+    #[must_use]
+    pub fn networks(self) -> &'static [Network] {
+        match self {
+            Preprocessor::Softedge | Preprocessor::ScribbleHed => &[Network::Hed],
+            Preprocessor::Lineart => &[Network::Lineart],
+            Preprocessor::LineartCoarse => &[Network::LineartCoarse],
+            Preprocessor::Depth => &[Network::DepthSmall],
+            Preprocessor::DepthBase => &[Network::DepthBase],
+            Preprocessor::Openpose => &[Network::BodyPose],
+            Preprocessor::OpenposeHand => &[Network::BodyPose, Network::HandPose],
+            Preprocessor::OpenposeFace | Preprocessor::OpenposeFaceonly => &[Network::BodyPose, Network::FacePose],
+            Preprocessor::OpenposeFull => &[Network::BodyPose, Network::HandPose, Network::FacePose],
+            _ => &[],
+        }
     }
 
     /// The preprocessor of this name, in any case, with `_` for `-` too.
@@ -96,7 +203,12 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused_with_a_way_out() {
-        for (name, hint) in [("cany", "`canny`"), ("inpaint_only", "mask themselves"), ("zzz", "one of: canny, ")] {
+        for (name, hint) in [
+            ("cany", "`canny`"),
+            ("inpaint_only", "mask themselves"),
+            ("depth_midas", "`depth-base`"),
+            ("zzz", "one of: canny, "),
+        ] {
             let error = Preprocessor::parse(name).unwrap_err();
             assert_eq!(error.exit_code(), crate::error::exit_code::USAGE);
             assert!(error.hint().unwrap().contains(hint), "{name}: {:?}", error.hint());

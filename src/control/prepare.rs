@@ -47,9 +47,14 @@ pub(super) fn at_resolution(
 /// The picture with its shorter side at `resolution`, the other rounded half to even; area when it shrinks, otherwise `growing`.
 pub(super) fn with_shorter_side(picture: &RgbImage, resolution: Option<u32>, growing: Interpolation) -> RgbImage {
     let Some(resolution) = resolution else { return picture.clone() };
-    let (size, factor) = scaled(picture, resolution);
-    let side = |side: f64| (side.round_ties_even() as u32).max(1);
-    resize(picture, (side(size.0), side(size.1)), filter(factor, growing))
+    let (_, factor) = scaled(picture, resolution);
+    resize(picture, sized(picture, resolution), filter(factor, growing))
+}
+
+/// As [`scaled`], in whole pixels.
+fn sized(picture: &RgbImage, resolution: u32) -> (u32, u32) {
+    let ((width, height), _) = scaled(picture, resolution);
+    ((width.round_ties_even() as u32).max(1), (height.round_ties_even() as u32).max(1))
 }
 
 /// Width and height with the shorter one at `resolution`, and the factor.
@@ -57,6 +62,20 @@ fn scaled(picture: &RgbImage, resolution: u32) -> ((f64, f64), f64) {
     let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
     let factor = f64::from(resolution) / width.min(height);
     ((width * factor, height * factor), factor)
+}
+
+/// The picture as annotators with a network take it: the shorter side near `resolution`, both multiples of 64 (which changes its
+/// shape a little); Lanczos when it grows, area when it shrinks.
+pub(super) fn for_network(picture: &RgbImage, resolution: u32) -> RgbImage {
+    let (size, factor) = scaled(picture, resolution);
+    let side = |side: f64| ((side / 64.0).round_ties_even() as u32).max(1) * 64;
+    resize(picture, (side(size.0), side(size.1)), filter(factor, Interpolation::Lanczos4))
+}
+
+/// The map of what [`for_network`] gave, in the picture's shape: of its size, or with its shorter side at `resolution`.
+pub(super) fn in_shape_of(picture: &RgbImage, resolution: Option<u32>, map: &RgbImage) -> RgbImage {
+    let size = resolution.map_or(picture.dimensions(), |resolution| sized(picture, resolution));
+    resize(map, size, Interpolation::Linear)
 }
 
 fn filter(factor: f64, growing: Interpolation) -> Interpolation {

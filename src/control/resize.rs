@@ -4,12 +4,11 @@
 use std::f64::consts::PI;
 
 use image::RgbImage;
-use rayon::prelude::*;
 
 use super::pixels::Plane;
+use crate::kernels::filter::{separable_bytes, separable_floats, Taps};
 
 /// How pixels between pixels are found; the names are OpenCV's.
-#[allow(dead_code, reason = "for the networks of annotators")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Interpolation {
     /// The pixel whose area begins before.
@@ -23,16 +22,23 @@ pub(super) enum Interpolation {
     Area,
 }
 
-/// For each place along one side: the first of its sources, and their weights.
-type Taps = Vec<(isize, Vec<f32>)>;
+/// Parts of a weight that OpenCV tells apart when it resizes bytes with the Lanczos filter.
+const PARTS: f32 = 2048.0;
 
-/// The picture at another size, to within 1 of OpenCV's.
+/// The picture at another size, with OpenCV's bytes (linear interpolation and areas to within 1).
 pub(super) fn resize(picture: &RgbImage, (width, height): (u32, u32), how: Interpolation) -> RgbImage {
     if picture.dimensions() == (width, height) {
         return picture.clone();
     }
     let (from, to) = ((picture.width() as usize, picture.height() as usize), (width as usize, height as usize));
-    Plane::new(to.0, to.1, 3, resampled(picture.as_raw(), 3, from, to, how)).round_to_picture()
+    let [mut across, mut down] = taps(from, to, how);
+    if how == Interpolation::Lanczos4 {
+        for (_, weight) in across.iter_mut().chain(&mut down).flatten() {
+            *weight = (*weight * PARTS).round_ties_even() / PARTS;
+        }
+    }
+    let values = separable_bytes(picture.as_raw(), from.0, 3, &across, &down);
+    Plane::new(to.0, to.1, 3, values).round_to_picture()
 }
 
 /// As [`resize`] for floats, which stay as they come.
@@ -41,69 +47,43 @@ pub(super) fn resize_plane(plane: &Plane, (width, height): (usize, usize), how: 
     if from == (width, height) {
         return plane.clone();
     }
-    let values = resampled(&plane.values, plane.channels, from, (width, height), how);
-    Plane::new(width, height, plane.channels, values)
+    let [across, down] = taps(from, (width, height), how);
+    Plane::new(width, height, plane.channels, separable_floats(&plane.values, from.0, plane.channels, &across, &down))
 }
 
-fn resampled<T: Copy + Into<f32> + Sync>(
-    values: &[T],
-    channels: usize,
-    from: (usize, usize),
-    to: (usize, usize),
-    how: Interpolation,
-) -> Vec<f32> {
+/// Of rows and columns.
+fn taps(from: (usize, usize), to: (usize, usize), how: Interpolation) -> [Taps; 2] {
     // One side that grows makes both linear.
     let shrinks = to.0 <= from.0 && to.1 <= from.1;
-    let (across, down) = (taps(from.0, to.0, how, shrinks), taps(from.1, to.1, how, shrinks));
-    let inside = |i: isize, n: usize| i.clamp(0, n as isize - 1) as usize;
-    let mut rows = vec![0f32; from.1 * to.0 * channels];
-    rows.par_chunks_exact_mut(to.0 * channels).zip(values.par_chunks_exact(from.0 * channels)).for_each(
-        |(out, row)| {
-            for (pixel, (first, weights)) in out.chunks_exact_mut(channels).zip(&across) {
-                for (i, weight) in weights.iter().enumerate() {
-                    let source = inside(first + i as isize, from.0) * channels;
-                    pixel.iter_mut().zip(&row[source..]).for_each(|(sum, value)| *sum += weight * (*value).into());
-                }
-            }
-        },
-    );
-    let mut out = vec![0f32; to.1 * to.0 * channels];
-    out.par_chunks_exact_mut(to.0 * channels).zip(&down).for_each(|(out, (first, weights))| {
-        for (i, weight) in weights.iter().enumerate() {
-            let source = inside(first + i as isize, from.1) * out.len();
-            out.iter_mut().zip(&rows[source..]).for_each(|(sum, value)| *sum += weight * value);
-        }
-    });
-    out
+    [(from.0, to.0), (from.1, to.1)].map(|(from, to)| {
+        let scale = from as f64 / to as f64;
+        let inside = |i: isize| i.clamp(0, from as isize - 1) as u32;
+        let line = |place| {
+            let (first, weights) = tap(place as f64, scale, from, how, shrinks);
+            (first..).map(inside).zip(weights).collect()
+        };
+        (0..to).map(line).collect()
+    })
 }
 
-fn taps(from: usize, to: usize, how: Interpolation, shrinks: bool) -> Taps {
-    let scale = from as f64 / to as f64;
-    (0..to)
-        .map(|place| {
-            let place = place as f64;
-            // The middle of a pixel, in pixels of the source.
-            let middle = (place + 0.5) * scale - 0.5;
-            let (floor, rest) = (middle.floor(), middle - middle.floor());
-            match how {
-                Interpolation::Nearest => (((place * scale) as isize).min(from as isize - 1), vec![1.0]),
-                Interpolation::Linear => (floor as isize, vec![(1.0 - rest) as f32, rest as f32]),
-                Interpolation::Cubic => {
-                    (floor as isize - 1, normalised((0..4).map(|i| cubic(rest + 1.0 - f64::from(i)))))
-                }
-                Interpolation::Lanczos4 => {
-                    (floor as isize - 3, normalised((0..8).map(|i| lanczos(rest + 3.0 - f64::from(i)))))
-                }
-                Interpolation::Area if shrinks => covered(place * scale, scale, from),
-                Interpolation::Area => {
-                    let first = (place * scale).floor();
-                    let rest = (place + 1.0) - (first + 1.0) / scale;
-                    let rest = if rest <= 0.0 { 0.0 } else { rest - rest.floor() };
-                    (first as isize, vec![(1.0 - rest) as f32, rest as f32])
-                }
-            }
-        })
-        .collect()
+/// The first source of a place, and the weights of it and those after it.
+fn tap(place: f64, scale: f64, from: usize, how: Interpolation, shrinks: bool) -> (isize, Vec<f32>) {
+    // The middle of a pixel, in pixels of the source.
+    let middle = (place + 0.5) * scale - 0.5;
+    let (floor, rest) = (middle.floor(), middle - middle.floor());
+    let linear = |rest: f64| vec![(1.0 - rest) as f32, rest as f32];
+    match how {
+        Interpolation::Nearest => ((place * scale) as isize, vec![1.0]),
+        Interpolation::Linear => (floor as isize, linear(rest)),
+        Interpolation::Cubic => (floor as isize - 1, normalised((0..4).map(|i| cubic(rest + 1.0 - f64::from(i))))),
+        Interpolation::Lanczos4 => (floor as isize - 3, normalised((0..8).map(|i| lanczos(rest + 3.0 - f64::from(i))))),
+        Interpolation::Area if shrinks => covered(place * scale, scale, from),
+        Interpolation::Area => {
+            let first = (place * scale).floor();
+            let rest = (place + 1.0) - (first + 1.0) / scale;
+            (first as isize, linear(if rest <= 0.0 { 0.0 } else { rest - rest.floor() }))
+        }
+    }
 }
 
 /// The pixels from `start` to `start + length`, each as far as it is covered.

@@ -57,6 +57,8 @@ pub struct Settings {
     pub background: Option<f64>,
     /// Shuffle: the seed.
     pub seed: Option<u32>,
+    /// Soft edges: in steps, which hide the picture behind them.
+    pub safe: bool,
 }
 
 /// Where a preprocessor's threshold lies when nothing is said.
@@ -84,6 +86,7 @@ impl Settings {
             ("--flatness", self.flatness.is_some(), NORMALS),
             ("--background", self.background.is_some(), NORMALS),
             ("--seed", self.seed.is_some(), &[P::Shuffle]),
+            ("--safe", self.safe, &[P::Softedge]),
         ];
         all.into_iter().filter(|(_, given, _)| *given).map(|(option, _, takers)| (option, takers)).collect()
     }

@@ -20,6 +20,23 @@ impl Networks for NoNetworks {
     }
 }
 
+/// The tiny networks.
+pub struct Fixtures;
+
+impl Networks for Fixtures {
+    fn open(&self, network: Network) -> crate::Result<Arc<dyn ParamSource>> {
+        let file = match network {
+            Network::Hed => "hed/ControlNetHED.pth",
+            Network::Lineart => "lineart/sk_model.pth",
+            Network::BodyPose => "openpose/body_pose_model.pth",
+            Network::HandPose => "openpose/hand_pose_model.pth",
+            Network::DepthSmall => "depth/depth_anything_v2_tiny.pth",
+            other => panic!("there is no tiny {other:?}"),
+        };
+        Ok(weights::open(&path(file))?)
+    }
+}
+
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/control").join(name)
 }
@@ -43,6 +60,11 @@ pub fn plane(file: &str, name: &str) -> Plane {
     let tensor = tensor(file, name);
     let (height, width) = tensor.dims2().unwrap();
     Plane::new(width, height, 1, tensor.flatten_all().unwrap().to_vec1().unwrap())
+}
+
+/// A table of the reference.
+pub fn json(file: &str) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(path(file)).unwrap()).unwrap()
 }
 
 /// The greatest difference between the bytes of two pictures of one size.

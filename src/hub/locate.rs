@@ -71,7 +71,8 @@ pub fn known_defaults(model: &str) -> Option<&'static Defaults> {
     registry::by_alias(model).or_else(by_repo).map(|entry| &entry.default)
 }
 
-fn not_fetched(entry: &Entry, name: &str) -> Error {
+/// That a model which has a short name is not here, with what fetches it.
+pub(super) fn not_fetched(entry: &Entry, name: &str) -> Error {
     let size = entry.bytes().map(|bytes| format!(" ({})", size(bytes))).unwrap_or_default();
     let unable = if entry.supported { "" } else { "; this version can fetch, but not run it" };
     let token = if entry.gated { "; its licence has to be accepted first" } else { "" };

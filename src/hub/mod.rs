@@ -25,7 +25,7 @@ mod repo;
 mod resolve;
 pub mod settings;
 
-pub use annotators::Annotators;
+pub use annotators::{AnnotatorFiles, Annotators};
 pub use bare::Bare;
 pub use control::ControlFiles;
 pub use digest::Digest;

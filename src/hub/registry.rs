@@ -21,7 +21,7 @@ pub struct Entry {
     pub kind: Kind,
     /// Of a ControlNet, what kind of map it is shown. Of those of a family, the first is the common one.
     pub control: Option<String>,
-    /// What it belongs to: `sd1`, `sd2`, `sdxl`, `sd3`, `sd35`, `flux`.
+    /// What it belongs to: `sd1`, `sd2`, `sdxl`, `sd3`, `sd35`, `flux`; `any` for annotators.
     pub family: String,
     /// Its repository on the hub.
     pub repo: String,
@@ -68,6 +68,8 @@ pub enum Kind {
     ControlNet,
     /// Low-rank changes to a checkpoint.
     Lora,
+    /// A network that makes control maps.
+    Annotator,
 }
 
 impl Kind {
@@ -80,6 +82,7 @@ impl Kind {
             Kind::Vae => "vae",
             Kind::ControlNet => "controlnet",
             Kind::Lora => "lora",
+            Kind::Annotator => "annotator",
         }
     }
 }
@@ -276,7 +279,11 @@ mod tests {
             for repo in entry.repos().chain(entry.files.iter().filter_map(|file| file.repo.as_deref())) {
                 assert!(RepoId::parse(repo).is_ok_and(|id| id.file.is_none()), "{}: {repo}", entry.alias);
             }
-            assert!(["sd1", "sd2", "sdxl", "sd3", "sd35", "flux"].contains(&entry.family.as_str()), "{}", entry.family);
+            assert!(
+                ["sd1", "sd2", "sdxl", "sd3", "sd35", "flux", "any"].contains(&entry.family.as_str()),
+                "{}",
+                entry.family
+            );
             for file in entry.known.iter().chain(&entry.files) {
                 let path = &file.path;
                 assert!(file.size.is_some() || file.sha256.is_some(), "{path}: nothing is known");

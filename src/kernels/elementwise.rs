@@ -19,6 +19,8 @@ pub enum Function {
     GeluTanh,
     /// `x sigmoid(1.702 x)`.
     QuickGelu,
+    /// The larger of `x` and 0.
+    Relu,
 }
 
 #[inline(always)]
@@ -40,6 +42,7 @@ impl Function {
                 *v = 0.5 * x * (1.0 + tanh(0.797_884_6 * (x + 0.044_715 * x * x * x)));
             }),
             Function::QuickGelu => values.iter_mut().for_each(|x| *x *= sigmoid(1.702 * *x)),
+            Function::Relu => values.iter_mut().for_each(|x| *x = x.max(0.0)),
         }
     }
 }
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
         let x: Vec<f32> = (0..70_056).map(|i| (i as f32 * 0.37).sin() * 6.0).collect();
-        for function in [Function::Silu, Function::Gelu, Function::GeluTanh, Function::QuickGelu] {
+        for function in [Function::Silu, Function::Gelu, Function::GeluTanh, Function::QuickGelu, Function::Relu] {
             let results = Isa::all().into_iter().map(|isa| {
                 let (mut out, mut gated, mut sum) = (vec![0.0; x.len()], vec![0.0; x.len() / 2], vec![0.0; x.len()]);
                 apply(isa, function, &x, &mut out);

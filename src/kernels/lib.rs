@@ -10,6 +10,7 @@
 pub mod attention;
 pub mod conv;
 pub mod elementwise;
+pub mod filter;
 pub mod gemm;
 #[cfg(test)]
 mod guarded;

@@ -3,6 +3,7 @@
 //! Names are those of diffusers and transformers, so that `config.json` and the tensors' names need no translation. All take and
 //! return tensors on the device they were built for; what they return is f32 whatever the precision they compute in.
 
+pub mod annotators;
 pub mod clip;
 mod config;
 pub mod controlnet;

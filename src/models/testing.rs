@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::nn::{ParamSource, Params, Precision};
 use crate::weights;
+use crate::weights::names::{Renamed, Target};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -45,4 +46,37 @@ pub fn max_difference(a: &Tensor, b: &Tensor) -> f32 {
     assert_eq!(a.dims(), b.dims());
     assert_eq!((a.dtype(), b.dtype()), (DType::F32, DType::F32));
     (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()
+}
+
+/// Reference values of the annotators.
+pub fn expected_control(file: &str, name: &str) -> Tensor {
+    weights::open(&path("control").join(file)).unwrap().read(name).unwrap()
+}
+
+/// Weights of a tiny annotator, under other names if they are others.
+pub fn params_control(file: &str, rename: Option<fn(&str) -> Vec<Target>>) -> Params {
+    let source = weights::open(&path("control").join(file)).unwrap();
+    let source = match rename {
+        Some(rename) => Arc::new(Renamed::from_names(source, rename)),
+        None => source,
+    };
+    Params::new(source, Precision::F32, &Device::Cpu)
+}
+
+/// The picture that annotators were run on, [1, 3, 96, 120], 0..255.
+pub fn photo() -> Tensor {
+    let picture = image::open(path("control/annotators/photo.png")).unwrap().into_rgb8();
+    let shape = (1, picture.height() as usize, picture.width() as usize, 3);
+    let values: Vec<f32> = picture.into_raw().into_iter().map(f32::from).collect();
+    let rows = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+    rows.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap()
+}
+
+/// That no value is farther from its reference than a part of the reference's standard deviation.
+pub fn close(found: &Tensor, expected: &Tensor, part: f32) {
+    let mean = expected.mean_all().unwrap();
+    let variance = expected.broadcast_sub(&mean).unwrap().sqr().unwrap().mean_all().unwrap();
+    let deviation = variance.sqrt().unwrap().to_scalar::<f32>().unwrap();
+    let difference = max_difference(found, expected);
+    assert!(difference <= part * deviation, "{difference} of a deviation of {deviation}");
 }

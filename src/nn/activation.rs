@@ -17,6 +17,8 @@ pub enum Activation {
     GeluTanh,
     /// `x sigmoid(1.702 x)`, the approximation that OpenAI's CLIP was trained with.
     QuickGelu,
+    /// The larger of `x` and 0.
+    Relu,
 }
 
 impl Activation {
@@ -28,6 +30,7 @@ impl Activation {
             "gelu" => Some(Activation::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" => Some(Activation::GeluTanh),
             "quick_gelu" => Some(Activation::QuickGelu),
+            "relu" => Some(Activation::Relu),
             _ => None,
         }
     }
@@ -54,6 +57,7 @@ impl Activation {
             Activation::Gelu => x.gelu_erf(),
             Activation::GeluTanh => x.gelu(),
             Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
+            Activation::Relu => x.relu(),
         }
     }
 
@@ -64,6 +68,7 @@ impl Activation {
             Activation::Gelu => Function::Gelu,
             Activation::GeluTanh => Function::GeluTanh,
             Activation::QuickGelu => Function::QuickGelu,
+            Activation::Relu => Function::Relu,
         }
     }
 }
@@ -103,11 +108,12 @@ mod tests {
     use super::*;
 
     /// The formulas in double precision at -3, -0.5, 0, 0.7, 2.
-    const EXPECTED: [(&str, [f32; 5]); 4] = [
+    const EXPECTED: [(&str, [f32; 5]); 5] = [
         ("silu", [-0.142_277_62, -0.188_770_33, 0.0, 0.467_731_44, 1.761_594_2]),
         ("gelu", [-0.004_049_694, -0.154_268_77, 0.0, 0.530_625_44, 1.954_499_7]),
         ("gelu_new", [-0.003_637_392, -0.154_286, 0.0, 0.530_570_1, 1.954_597_7]),
         ("quick_gelu", [-0.018_071_31, -0.149_611_56, 0.0, 0.536_893_95, 1.935_658_6]),
+        ("relu", [0.0, 0.0, 0.0, 0.7, 2.0]),
     ];
 
     #[test]

@@ -51,7 +51,7 @@ pub struct ConvExtras<'a> {
     pub residual: Option<&'a Tensor>,
 }
 
-/// A convolution with a bias.
+/// A convolution.
 #[derive(Debug, Clone)]
 pub struct Conv2d {
     weight: Weight<Filters>,
@@ -67,12 +67,23 @@ impl Conv2d {
     /// # Errors
     /// When the tensor library fails.
     pub fn new(inputs: usize, outputs: usize, config: Conv2dConfig, params: &Params) -> Result<Self> {
+        let bias = params.get(outputs, "bias")?;
+        Ok(Conv2d { bias, ..Self::without_bias(inputs, outputs, config, params)? })
+    }
+
+    /// `weight` [out, in, kernel, kernel] alone.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub fn without_bias(inputs: usize, outputs: usize, config: Conv2dConfig, params: &Params) -> Result<Self> {
         let (side, window) = (config.kernel, config.window());
         let weight = Weight::new((outputs, inputs, side, side), params, |kernel, values| {
             let method = Method::fastest(&kernel, [outputs, inputs], &window);
             Filters::new(kernel, method, values, [outputs, inputs], window)
         })?;
-        Ok(Conv2d { weight, bias: params.get(outputs, "bias")?, config, inputs, outputs })
+        let dtype = params.precision().activation_dtype(params.device());
+        let bias = Tensor::zeros(outputs, dtype, params.device())?;
+        Ok(Conv2d { weight, bias, config, inputs, outputs })
     }
 
     /// `x` [b, in, h, w] to [b, out, h', w'] with `h' = (h + before + after - kernel) / stride + 1`, rounded down.

@@ -214,6 +214,12 @@ impl Params {
         self.root.source.info(&self.full_name(name)).is_some()
     }
 
+    /// The shape of the tensor `name` below this path, if the source has it.
+    #[must_use]
+    pub fn shape_of(&self, name: &str) -> Option<Vec<usize>> {
+        self.root.source.info(&self.full_name(name)).map(|(shape, _)| shape.into_dims())
+    }
+
     /// The precision that the model computes in.
     #[must_use]
     pub fn precision(&self) -> Precision {

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use image::{Rgb, RgbImage};
 use sdgen::error::exit_code;
 
-use crate::support::{pixels, Sandbox};
+use crate::support::{pixels, Outcome, Sandbox};
 
 /// A sandbox with a picture in it.
 fn sandbox() -> Sandbox {
@@ -76,6 +76,64 @@ fn options_change_the_map() {
     ] {
         assert_ne!(map(&sandbox, &[name, option, value]), map(&sandbox, &[name]), "{name} {option}");
     }
+}
+
+/// The tiny networks, under the names of the real ones.
+fn weights(sandbox: &Sandbox) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/control");
+    fs::create_dir(sandbox.path("nets")).unwrap();
+    for (from, to) in [
+        ("hed/ControlNetHED.pth", "ControlNetHED.pth"),
+        ("lineart/sk_model.pth", "sk_model.pth"),
+        ("depth/depth_anything_v2_tiny.pth", "depth_anything_v2_vits.pth"),
+        ("openpose/body_pose_model.pth", "body_pose_model.pth"),
+    ] {
+        fs::copy(fixtures.join(from), sandbox.path("nets").join(to)).unwrap();
+    }
+}
+
+#[test]
+fn networks_make_maps_of_the_pictures_size() {
+    let sandbox = sandbox();
+    weights(&sandbox);
+    let with =
+        |name: &str, more: &[&str]| map(&sandbox, &[&[name, "--weights", "nets", "--resolution", "96"], more].concat());
+    let names = ["softedge", "scribble-hed", "lineart", "depth", "openpose"];
+    let maps: Vec<RgbImage> = names.iter().map(|name| with(name, &[])).collect();
+    for (number, made) in maps.iter().enumerate() {
+        assert_eq!(made.dimensions(), (120, 96), "{}", names[number]);
+        assert!(maps[..number].iter().all(|other| other != made), "{}", names[number]);
+    }
+    assert_ne!(with("softedge", &["--safe"]), maps[0]);
+    let file = map(&sandbox, &["softedge", "--weights", "nets/ControlNetHED.pth", "--resolution", "96"]);
+    assert_eq!(file, maps[0]);
+}
+
+#[test]
+fn networks_that_are_not_here_or_others_are_told() {
+    let sandbox = sandbox();
+    weights(&sandbox);
+    let usage = exit_code::USAGE;
+    for (args, code, words) in [
+        (&["softedge"][..], exit_code::MODEL, &["not on this machine", "sdgen download annotator-hed"][..]),
+        (&["openpose-full", "--offline"], exit_code::MODEL, &["sdgen download annotator-openpose"]),
+        (&["depth-base"], exit_code::MODEL, &["sdgen download depth-anything-v2-base"]),
+        (&["openpose-hand", "--weights", "nets"], exit_code::MODEL, &["hand_pose_model.pth", "annotator-openpose"]),
+        (&["softedge", "--weights", "nets/sk_model.pth"], exit_code::MODEL, &["block1.convs.0.weight", "sk_model.pth"]),
+        (&["lineart", "--weights", "nets/no.pth"], exit_code::MODEL, &["no.pth"]),
+        (&["lineart", "--weights", "photo.png"], exit_code::MODEL, &["photo.png"]),
+        (&["canny", "--weights", "nets"], usage, &["--weights", "no network"]),
+        (&["openpose-hand", "--weights", "nets/body_pose_model.pth"], usage, &["2 networks", "folder"]),
+        (&["lineart", "--safe"], usage, &["--safe", "`softedge`"]),
+        (&["mlsd"], usage, &["no preprocessor `mlsd`", "`canny`"]),
+        (&["depth_zoe"], usage, &["`depth`"]),
+    ] {
+        let fixed = ["preprocess", "-i", "photo.png", "-o", "map.png"];
+        let mut command = sandbox.command(fixed.iter().chain(args));
+        command.env("HF_HUB_CACHE", sandbox.path("cache"));
+        Outcome::new(command.output().unwrap()).fails(code).says(words);
+    }
+    assert_eq!(sandbox.files(), ["nets", "photo.png"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::models::controlnet::ControlNetConfig;
 use crate::pipeline::canvas::Canvas;
 use crate::pipeline::Family;
 use crate::request::{limits, Control, Preprocessing, Request};
-use crate::Result;
+use crate::{Error, Result};
 
 /// The kind of ControlNets that are shown the picture to be painted on, with its mask.
 const INPAINT: &str = "inpaint";
@@ -105,10 +105,12 @@ pub fn plan(
         };
         let (preprocessing, note) = chosen(control, kind.as_deref(), &picture);
         notes.extend(note);
+        let was_chosen = control.preprocessor == Preprocessing::Auto;
         control.preprocessor = preprocessing;
         let picture = match preprocessing {
             Preprocessing::By(preprocessor) => {
-                let made = control_map(preprocessor, &placed, &Settings::default(), &Annotators)?;
+                let made = control_map(preprocessor, &placed, &Settings::default(), &Annotators);
+                let made = if was_chosen { made.map_err(or_as_it_is)? } else { made? };
                 notes.extend(made.notes);
                 made.map
             }
@@ -118,6 +120,16 @@ pub fn plan(
         planned.push(PlannedControl { files, config, picture, mask });
     }
     Ok((planned, notes))
+}
+
+/// Of a preprocessor that was chosen for the user and whose network is not here: there is another way.
+fn or_as_it_is(error: Error) -> Error {
+    match error {
+        Error::Model { message, hint: Some(hint) } => {
+            Error::model(message, format!("{hint}; `--preprocessor none` takes the picture as the map that it is"))
+        }
+        other => other,
+    }
 }
 
 /// What makes the map of `picture` for a ControlNet of this kind, and what to say about that where it was chosen for the user.

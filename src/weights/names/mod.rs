@@ -6,6 +6,7 @@
 
 pub mod clip;
 pub mod controlnet;
+pub mod depth_anything;
 mod original;
 mod renamed;
 mod restored;

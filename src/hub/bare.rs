@@ -1,7 +1,5 @@
 //! [`Bare`]: a file of weights without a folder around it. What it is comes from its tensors.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,11 +57,6 @@ impl Bare {
     #[must_use]
     pub fn label(&self) -> String {
         self.path.display().to_string()
-    }
-
-    /// The file's bytes, in order.
-    pub(super) fn bytes(&self) -> Option<Box<dyn Read + Send>> {
-        Some(Box::new(File::open(&self.path).ok()?))
     }
 
     /// Refuses what is no model, or one of a family that is not known here.

@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bare::Bare;
 use super::cache::name_of_snapshot;
+use super::digest::{feed, Hasher};
 use super::layout::{is_there, read_if_there, usual_name, weight_file, WEIGHT_FILES, WHOLE};
 use super::random::Published;
 use super::{built_in, configs};
@@ -47,6 +47,30 @@ pub(super) enum Part {
     /// A folder with `config.json` and weights.
     Folder(PathBuf),
     File(Arc<Bare>),
+}
+
+/// The bytes of a file of weights.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// On a disk.
+    File(PathBuf),
+    /// Inside the binary.
+    BuiltIn(&'static [u8]),
+}
+
+impl Content {
+    /// The SHA-256, lower-case hex.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn sha256(&self) -> std::io::Result<String> {
+        let mut hasher = Hasher::new(None, None);
+        match self {
+            Content::File(path) => drop(feed(&mut File::open(path)?, &mut hasher)?),
+            Content::BuiltIn(bytes) => hasher.update(bytes),
+        }
+        Ok(hasher.finish().hex().into())
+    }
 }
 
 impl ModelFiles {
@@ -310,24 +334,22 @@ impl ModelFiles {
         Ok(config["num_hidden_layers"].as_u64().map(|layers| layers as usize))
     }
 
-    /// The bytes of the file that holds a component's weights, to be read in order, and its path inside the model.
-    /// `None` when there is no such file or it does not open.
+    /// The file that holds a component's weights: its path inside the model, and its content. `None` when there is no such file.
     #[must_use]
-    pub fn open_weights(&self, component: &str) -> Option<(String, Box<dyn Read + Send>)> {
-        let open = |file: PathBuf| {
-            let name = file.file_name()?.to_str()?.to_string();
-            let bytes: Box<dyn Read + Send> = Box::new(File::open(file).ok()?);
-            Some((format!("{component}/{name}"), bytes))
-        };
+    pub fn content(&self, component: &str) -> Option<(String, Content)> {
+        let on_disk =
+            |file: PathBuf| Some((format!("{component}/{}", file.file_name()?.to_str()?), Content::File(file.clone())));
         match (self.part(component), &self.place) {
-            (Some(Part::Folder(folder)), _) => open(weight_file(folder)?),
-            (Some(Part::File(file)), _) | (None, Place::File(file)) => Some((file.file_name(), file.bytes()?)),
-            (None, Place::Folder(folder)) => open(weight_file(&folder.join(component))?),
+            (Some(Part::Folder(folder)), _) => on_disk(weight_file(folder)?),
+            (Some(Part::File(file)), _) | (None, Place::File(file)) => {
+                Some((file.file_name(), Content::File(file.path().into())))
+            }
+            (None, Place::Folder(folder)) => on_disk(weight_file(&folder.join(component))?),
             (None, Place::Random(_)) => None,
             (None, Place::BuiltIn) => WEIGHT_FILES.iter().find_map(|file| {
                 let path = format!("{component}/{file}");
-                let bytes: Box<dyn Read + Send> = Box::new(built_in_file(&path)?);
-                Some((path, bytes))
+                let bytes = built_in_file(&path)?;
+                Some((path, Content::BuiltIn(bytes)))
             }),
         }
     }

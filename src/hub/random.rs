@@ -131,7 +131,7 @@ mod tests {
         let files = random(Published::Sd15);
         assert!(files.read("text_encoder_2/config.json").unwrap().is_none());
         assert!(files.read("tokenizer/vocab.json").unwrap().is_none());
-        assert!(files.open_weights("unet").is_none());
+        assert!(files.content("unet").is_none());
         assert!(files.weights("text_encoder").unwrap().names().is_empty());
         let second = random(Published::Sdxl).weights("text_encoder_2").unwrap();
         assert_eq!(second.names(), ["text_projection.weight"]);

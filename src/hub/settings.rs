@@ -48,6 +48,8 @@ pub struct Settings {
     pub endpoint: String,
     /// Where repositories are kept (`HF_HUB_CACHE`, or `hub` in `HF_HOME`).
     pub cache: PathBuf,
+    /// Where hashes of large files are kept (`sdgen/sha256` in `XDG_CACHE_HOME`).
+    pub hashes: PathBuf,
     /// The hub's token (`HF_TOKEN`, or the file `token` in `HF_HOME`).
     pub token: Option<Secret>,
     /// CivitAI's token (`CIVITAI_TOKEN`).
@@ -79,8 +81,8 @@ impl Settings {
             let given = text(name).and_then(|value| value.trim().parse().ok());
             given.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(otherwise)
         };
-        let hf_home = path("HF_HOME")
-            .unwrap_or_else(|| path("XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache")).join("huggingface"));
+        let caches = path("XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache"));
+        let hf_home = path("HF_HOME").unwrap_or_else(|| caches.join("huggingface"));
         let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
         let token_file = path("HF_TOKEN_PATH").unwrap_or_else(|| hf_home.join("token"));
         let stored = || read_small(&token_file).ok().and_then(|bytes| Secret::new(std::str::from_utf8(&bytes).ok()?));
@@ -88,6 +90,7 @@ impl Settings {
         Settings {
             endpoint: text("HF_ENDPOINT").map_or_else(|| HUB.into(), |url| url.trim_end_matches('/').into()),
             cache: cache.unwrap_or_else(|| hf_home.join("hub")),
+            hashes: caches.join("sdgen").join("sha256"),
             token: given.or_else(stored),
             civitai_token: text("CIVITAI_TOKEN").and_then(|token| Secret::new(&token)),
             offline: text("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
@@ -144,6 +147,7 @@ mod tests {
         let plain = settings(&[]);
         assert_eq!((plain.endpoint.as_str(), plain.offline), (HUB, false));
         assert_eq!((plain.read_timeout, plain.pause), (READ_TIMEOUT, PAUSE));
+        assert_eq!(plain.hashes, Path::new("/home/me/.cache/sdgen/sha256"));
         let given = settings(&[
             ("HF_ENDPOINT", "http://127.0.0.1:80/"),
             ("HF_HUB_OFFLINE", "true"),

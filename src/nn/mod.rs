@@ -39,3 +39,5 @@ pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;
 pub use self_attention::SelfAttention;
 pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};
+
+pub use crate::kernels::gemm::Values;

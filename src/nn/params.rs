@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-use super::{AttentionMethod, Precision};
+use super::{cpu, AttentionMethod, Precision, Values};
 use crate::weights::{Mismatch, ShapeMismatch, WeightsError};
 
 /// Named tensors of one component (a UNet, a text encoder), whatever file or bytes they lie in.
@@ -23,6 +23,11 @@ pub trait ParamSource: Send + Sync {
     }
     /// Called before a network asks for a tensor, with the shape that it will have to have: weights that are made up take it.
     fn want(&self, _name: &str, _shape: &Shape) {}
+    /// Calls `take` with the values of a tensor where they lie, without a copy. False, and no call, where they cannot be lent, for
+    /// whatever reason: then [`ParamSource::read`] has them, or the reason.
+    fn lend(&self, _name: &str, _take: &mut dyn FnMut(Values<'_>)) -> bool {
+        false
+    }
     /// The tensor on the CPU in the dtype that [`ParamSource::info`] gives.
     ///
     /// # Errors
@@ -165,6 +170,31 @@ impl Params {
                 candle_core::bail!("{shape:?} is no size for a tensor that is not there")
             }
             None => Tensor::zeros(shape, DType::F32, &Device::Cpu),
+        }
+    }
+
+    /// What `f` makes of the values that [`Params::get_stored`] would give: they are not copied where the source can lend them.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub(super) fn with_stored<T>(
+        &self,
+        shape: impl Into<Shape>,
+        name: &str,
+        f: impl FnOnce(Values) -> T,
+    ) -> candle_core::Result<T> {
+        let (shape, full_name) = (shape.into(), self.full_name(name));
+        let (mut result, mut f) = (None, Some(f));
+        if self.root.source.info(&full_name).is_some_and(|(found, _)| found == shape) {
+            let mut take = |values: Values| result = result.take().or_else(|| Some(f.take()?(values)));
+            if self.root.source.lend(&full_name, &mut take) {
+                self.ledger().taken.insert(full_name);
+            }
+        }
+        match (result, f) {
+            (Some(result), _) => Ok(result),
+            (None, Some(f)) => cpu::with_stored(&self.get_stored(shape, name)?, f),
+            (None, None) => candle_core::bail!("the values of `{name}` were lent and not used"),
         }
     }
 
@@ -349,6 +379,49 @@ mod tests {
         assert_eq!((&survey.missing[..], &survey.surplus[..]), (&["gone".to_string()][..], &["z".to_string()][..]));
         assert_eq!(survey.misshapen, [ShapeMismatch { name: "b".into(), found: vec![3], wanted: vec![4] }]);
         assert!(!survey.fits());
+    }
+
+    #[test]
+    fn values_are_lent_or_read() {
+        struct Lender(Fake);
+        impl ParamSource for Lender {
+            fn label(&self) -> String {
+                self.0.label()
+            }
+            fn names(&self) -> Vec<String> {
+                self.0.names()
+            }
+            fn info(&self, name: &str) -> Option<(Shape, DType)> {
+                self.0.info(name)
+            }
+            fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
+                let lent = name == "lent";
+                if lent {
+                    take(Values::F32(&[5.0, 6.0]));
+                }
+                lent
+            }
+            fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
+                self.0.read(name)
+            }
+        }
+        let ones = Tensor::ones(2, DType::F16, &Device::Cpu).unwrap();
+        let tensors = ["lent", "read", "other"].map(|name| (name.to_string(), ones.clone()));
+        let root = Params::new(Arc::new(Lender(Fake(tensors.into()))), Precision::F32, &Device::Cpu);
+        let values = |shape: usize, name: &str| {
+            let copy = |values: Values| match values {
+                Values::F32(values) => values.to_vec(),
+                Values::F16(values) => values.iter().map(|value| value.to_f32()).collect(),
+                Values::Bf16(_) => Vec::new(),
+            };
+            root.with_stored(shape, name, copy).unwrap()
+        };
+        assert_eq!((values(2, "lent"), values(2, "read")), (vec![5.0, 6.0], vec![1.0, 1.0]));
+        assert_eq!(root.finish().unwrap(), ["other"]);
+        // Zeros stand in for what is not there or of another shape, and it is said.
+        assert_eq!((values(3, "other"), values(1, "gone")), (vec![0.0; 3], vec![0.0]));
+        let message = root.finish().unwrap_err().to_string();
+        assert!(message.contains("other") && message.contains("gone"), "{message}");
     }
 
     #[test]

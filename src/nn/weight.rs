@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{Result, Shape, Tensor};
 
-use super::{cpu, Params};
-use crate::kernels::gemm::{Kernel, Values};
+use super::{Params, Values};
+use crate::kernels::gemm::Kernel;
 
 /// Weights in the form that their device multiplies with.
 #[derive(Clone)]
@@ -36,7 +36,6 @@ impl<P> Weight<P> {
             return Ok(Weight::Tensor(params.get(shape, "weight")?));
         }
         let kernel = params.precision().kernel()?;
-        let stored = params.get_stored(shape, "weight")?;
-        Ok(Weight::Packed(Arc::new(cpu::with_stored(&stored, |values| pack(kernel, values))?)))
+        Ok(Weight::Packed(Arc::new(params.with_stored(shape, "weight", |values| pack(kernel, values))?)))
     }
 }

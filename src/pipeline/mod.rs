@@ -61,6 +61,8 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     if memory::is_short(plan, machine) && model.text.take().is_some() {
         events.on(Event::Note("memory is short: the text encoder is freed until a prompt needs it"))?;
     }
+    // Not before: it would delay the first step.
+    model.hash.start();
     let mut noise = latents::noise(plan);
     let start = latents::start(plan, model, machine, noise.as_mut(), events)?;
     let latents = sample::sample(plan, (model, machine), &text, start, noise.as_mut(), watch.every, events)?;

@@ -90,7 +90,7 @@ impl Engine {
             let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
             events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
         }
-        model.hash = HashTask::start(&plan.files, &plan.loras);
+        model.hash = HashTask::of(&plan.files, &plan.loras);
         self.loaded = Some((key, model));
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! What made a picture beyond its request, for the picture's metadata.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use crate::hub::ModelFiles;
-use crate::image::{lora_hash, sha256, sha256_file, short_hash, FileHash, LoraFacts, Provenance};
+use crate::hub::settings::Settings;
+use crate::hub::{Content, HashStore, ModelFiles};
+use crate::image::{lora_hash, short_hash, FileHash, LoraFacts, Provenance};
 use crate::pipeline::{Machine, Plan, PlannedLora};
 
 /// The component whose file stands for the model, as A1111 takes the checkpoint.
@@ -19,8 +20,21 @@ pub struct Hashes {
     loras: Vec<(Option<String>, Option<String>)>,
 }
 
-/// The hashes of a model's main weights and of LoRAs, computed beside the work that makes the picture.
+impl Hashes {
+    fn compute(main: Option<(String, Content)>, loras: &[PathBuf]) -> Self {
+        let store = HashStore::new(&Settings::from_env().hashes);
+        let of_lora = |path: &PathBuf| (store.of(&Content::File(path.clone())).ok(), lora_hash(path).ok());
+        Hashes {
+            model: main.and_then(|(name, content)| Some(FileHash { name, sha256: store.of(&content).ok()? })),
+            loras: loras.iter().map(of_lora).collect(),
+        }
+    }
+}
+
+/// The hashes of a model's main weights and of LoRAs, computed beside the work that makes the picture where they are not known already.
 pub enum HashTask {
+    /// To be begun once there is work that takes longer: the main weights with their name, and the LoRAs.
+    Waiting(Option<(String, Content)>, Vec<PathBuf>),
     /// Still at it.
     Running(JoinHandle<Hashes>),
     /// Known, or known not to be had.
@@ -34,23 +48,30 @@ impl Default for HashTask {
 }
 
 impl HashTask {
-    /// Starts hashing.
+    /// That of a model with LoRAs, not begun.
     #[must_use]
-    pub fn start(files: &ModelFiles, loras: &[PlannedLora]) -> Self {
-        let weights = files.open_weights(MAIN_COMPONENT);
-        let loras: Vec<PathBuf> = loras.iter().map(|planned| PathBuf::from(&planned.lora.file)).collect();
-        let of_lora = |path: &Path| (sha256_file(path).ok(), lora_hash(path).ok());
-        HashTask::Running(std::thread::spawn(move || Hashes {
-            model: weights.and_then(|(name, bytes)| Some(FileHash { name, sha256: sha256(bytes).ok()? })),
-            loras: loras.iter().map(|path| of_lora(path)).collect(),
-        }))
+    pub fn of(files: &ModelFiles, loras: &[PlannedLora]) -> Self {
+        let loras = loras.iter().map(|planned| PathBuf::from(&planned.lora.file));
+        HashTask::Waiting(files.content(MAIN_COMPONENT), loras.collect())
+    }
+
+    /// Starts hashing, unless that was done.
+    pub fn start(&mut self) {
+        *self = match std::mem::take(self) {
+            HashTask::Waiting(main, loras) => {
+                HashTask::Running(std::thread::spawn(move || Hashes::compute(main, &loras)))
+            }
+            begun => begun,
+        };
     }
 
     /// The hashes; waits for them the first time.
     fn wait(&mut self) -> Hashes {
+        self.start();
         let hashes = match std::mem::take(self) {
             HashTask::Running(thread) => thread.join().unwrap_or_default(),
             HashTask::Done(hashes) => hashes,
+            HashTask::Waiting(..) => Hashes::default(),
         };
         *self = HashTask::Done(hashes.clone());
         hashes

@@ -9,7 +9,7 @@ use half::f16;
 use super::header::{self, Header, Stored};
 use super::map::{map, Bytes};
 use super::WeightsError;
-use crate::nn::ParamSource;
+use crate::nn::{ParamSource, Values};
 
 /// The tensors of one safetensors file.
 pub struct Safetensors {
@@ -76,6 +76,22 @@ impl ParamSource for Safetensors {
             Stored::As(dtype) => Some(dtype.as_str().into()),
             Stored::F8E5M2 => Some("f8e5m2".into()),
         }
+    }
+
+    fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
+        let Some(entry) = self.header.entries.get(name) else { return false };
+        let bytes = &self.bytes[entry.bytes.clone()];
+        let values = match entry.stored {
+            Stored::As(DType::F32) => Values::of_f32(bytes),
+            Stored::As(DType::F16) => Values::of_f16(bytes),
+            Stored::As(DType::BF16) => Values::of_bf16(bytes),
+            Stored::As(_) | Stored::F8E5M2 => None,
+        };
+        let Some(values) = values else { return false };
+        self.bytes.expect(&entry.bytes);
+        take(values);
+        self.bytes.release(&entry.bytes);
+        true
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

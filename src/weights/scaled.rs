@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Shape, Tensor};
 
 use super::WeightsError;
-use crate::nn::ParamSource;
+use crate::nn::{ParamSource, Values};
 
 /// Endings of a scale's name, which stand in place of `weight`.
 const SCALES: [&str; 2] = ["scale_weight", "weight_scale"];
@@ -67,6 +67,10 @@ impl ParamSource for Scaled {
 
     fn stored_type(&self, name: &str) -> Option<String> {
         self.source.stored_type(name)
+    }
+
+    fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
+        !self.scales.contains_key(name) && self.source.lend(name, take)
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Safetensors, WeightsError};
 use crate::files::read_small;
-use crate::nn::ParamSource;
+use crate::nn::{ParamSource, Values};
 
 /// The tensors of several files under one index.
 pub struct Sharded {
@@ -78,6 +78,10 @@ impl ParamSource for Sharded {
 
     fn stored_type(&self, name: &str) -> Option<String> {
         self.shards[*self.places.get(name)?].stored_type(name)
+    }
+
+    fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
+        self.places.get(name).is_some_and(|shard| self.shards[*shard].lend(name, take))
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

@@ -100,7 +100,9 @@ pub fn file(tensors: &[Stored], metadata: &[(&str, &str)]) -> Vec<u8> {
         header.insert(tensor.name.clone(), entry);
         at = end;
     }
-    let header = serde_json::Value::Object(header).to_string();
+    let mut header = serde_json::Value::Object(header).to_string();
+    // As every writer does: numbers lie where a processor can read them.
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
     tensors.iter().for_each(|tensor| bytes.extend(&tensor.bytes));

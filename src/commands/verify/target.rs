@@ -88,7 +88,7 @@ fn check_folder(target: &str, folder: &Path, part: &str, network: Option<Network
 }
 
 fn built_in_part(target: &str, files: &ModelFiles, part: &Component, network: Option<Network>) -> Vec<FileReport> {
-    let Some((network, (file, bytes))) = network.zip(files.open_weights(&part.name)) else { return Vec::new() };
+    let Some((network, (file, content))) = network.zip(files.content(&part.name)) else { return Vec::new() };
     let mut report = match files.weights(&part.name) {
         Ok(source) => {
             let (container, metadata) = (Container::Safetensors, BTreeMap::new());
@@ -96,7 +96,7 @@ fn built_in_part(target: &str, files: &ModelFiles, part: &Component, network: Op
         }
         Err(e) => FileReport { target: target.into(), file, problems: vec![said(&e)], ..FileReport::default() },
     };
-    report.sha256 = crate::image::sha256(bytes).ok();
+    report.sha256 = content.sha256().ok();
     vec![report]
 }
 

@@ -1,9 +1,10 @@
 //! The product of two matrices, `C = A B` with sums in f32: packed panels, blocks along the depth, tiles in registers.
 //!
 //! After Goto and van de Geijn 2008. `micro` has the innermost loops, `encode` rounds and pairs values, `packed` lays operands out in
-//! panels, `weights` those that a model is loaded from, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of the
+//! panels, `weights` and `arrange` those that a model is loaded from, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of the
 //! result: an output's products are summed block by block along the depth, whatever task it falls into.
 
+mod arrange;
 mod encode;
 mod epilogue;
 mod micro;

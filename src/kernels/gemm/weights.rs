@@ -4,17 +4,16 @@
 
 use std::ops::Range;
 
-use half::slice::HalfFloatSliceExt;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use super::super::simd::floats_mut;
+use super::arrange::{arrange, arrange_whole, Order, Place};
 use super::encode::{halve, Kept};
 use super::micro::Kernel;
 use super::packed::{Packed, Panels, Side};
 use super::Rounding;
-
-/// Lines that are read side by side, fewer than the ways of a first-level cache.
-const LINES: usize = 8;
 
 /// Values of weights as files hold them.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +24,51 @@ pub enum Values<'a> {
     F16(&'a [f16]),
     /// Half precision with the range of f32.
     Bf16(&'a [bf16]),
+}
+
+impl<'a> Values<'a> {
+    /// The single-precision numbers that bytes are; `None` where they do not lie as this processor wants them.
+    #[must_use]
+    pub fn of_f32(bytes: &'a [u8]) -> Option<Self> {
+        // SAFETY: all bits are an f32.
+        #[expect(unsafe_code, reason = "numbers in a mapped file")]
+        let parts = unsafe { bytes.align_to::<f32>() };
+        Some(Values::F32(whole(parts)?))
+    }
+
+    /// As [`Values::of_f32`], of half precision.
+    #[must_use]
+    pub fn of_f16(bytes: &'a [u8]) -> Option<Self> {
+        Some(Values::F16(halves(bytes)?.reinterpret_cast()))
+    }
+
+    /// As [`Values::of_f32`], of half precision with the range of f32.
+    #[must_use]
+    pub fn of_bf16(bytes: &'a [u8]) -> Option<Self> {
+        Some(Values::Bf16(halves(bytes)?.reinterpret_cast()))
+    }
+
+    /// A part of the values; `None` when there are not that many.
+    #[must_use]
+    pub fn part(self, range: Range<usize>) -> Option<Self> {
+        Some(match self {
+            Values::F32(values) => Values::F32(values.get(range)?),
+            Values::F16(values) => Values::F16(values.get(range)?),
+            Values::Bf16(values) => Values::Bf16(values.get(range)?),
+        })
+    }
+}
+
+fn halves(bytes: &[u8]) -> Option<&[u16]> {
+    // SAFETY: all bits are a u16.
+    #[expect(unsafe_code, reason = "numbers in a mapped file")]
+    let parts = unsafe { bytes.align_to::<u16>() };
+    whole(parts)
+}
+
+/// All of some bytes as numbers, if nothing is left over and the bytes have this processor's order.
+fn whole<'a, T>((before, values, after): (&[u8], &'a [T], &[u8])) -> Option<&'a [T]> {
+    (before.is_empty() && after.is_empty() && cfg!(target_endian = "little")).then_some(values)
 }
 
 impl Values<'_> {
@@ -69,13 +113,21 @@ struct Lines<'a> {
     group: usize,
 }
 
-/// Where the values of a unit lie in a line: of the first, and whether the next channel's follows.
-type Place = (usize, bool);
-
 impl Lines<'_> {
     /// Values of a line.
     fn len(&self) -> usize {
         self.channels * self.taps
+    }
+
+    /// How units become those of the blocks of `panels` where each is one value.
+    fn order(&self, panels: &Panels) -> Order {
+        let group = self.group.min(self.channels).max(1);
+        let is_group = panels.block(0).len() == group * self.taps && panels.blocks() == self.channels.div_ceil(group);
+        match self.taps {
+            1 => Order::Same,
+            9 if is_group => Order::Taps9,
+            _ => Order::Places,
+        }
     }
 
     /// Where each unit of a line comes from.
@@ -114,37 +166,6 @@ struct Halves {
     halves: Vec<u16>,
 }
 
-/// The blocks of a panel from its lines, where `unit` makes one of a line and a place.
-fn arrange<S: Copy, U: Copy>(
-    panels: &Panels,
-    panel: usize,
-    (lines, len): (&[S], usize),
-    places: &[Place],
-    unit: impl Fn(&[S], Place) -> U,
-    blocks: &mut [&mut [U]],
-) {
-    let (height, count) = (panels.height_of(panel), panels.lines_of(panel).len());
-    for (block, out) in blocks.iter_mut().enumerate() {
-        let places = &places[panels.block(block)];
-        match panels.side {
-            Side::Rows => {
-                for (out, line) in out.chunks_exact_mut(places.len()).zip(lines.chunks_exact(len)) {
-                    out.iter_mut().zip(places).for_each(|(to, place)| *to = unit(line, *place));
-                }
-            }
-            Side::Columns => {
-                for first in (0..count).step_by(LINES) {
-                    let some = &lines[first * len..(first + LINES).min(count) * len];
-                    for (out, place) in out.chunks_exact_mut(height).zip(places) {
-                        let out = out[first..].iter_mut().zip(some.chunks_exact(len));
-                        out.for_each(|(to, line)| *to = unit(line, *place));
-                    }
-                }
-            }
-        }
-    }
-}
-
 impl Packed {
     /// Packs weights [lines, channels, taps] once, for many products. Values in half precision stay so.
     ///
@@ -168,12 +189,13 @@ impl Packed {
         let (kernel, values, len) = (source.kernel, source.values, source.len());
         let (size, kept, places) = (panels.padded() * panels.units, values.kept(&kernel), source.places());
         let (mut units, mut halves) = (Vec::new(), Vec::new());
+        let ways = (source.order(&panels), places.as_slice());
         if let (Kept::Units, Values::F32(values), false) = (kept, values, kernel.pairs()) {
             units = vec![0; size];
-            panels.split(&mut units).into_par_iter().enumerate().for_each(|(i, mut blocks)| {
+            panels.split(floats_mut(&mut units)).into_par_iter().enumerate().for_each(|(i, mut blocks)| {
                 let lines = panels.lines_of(i);
                 let lines = (&values[lines.start * len..lines.end * len], len);
-                arrange(&panels, i, lines, &places, |line, (place, _)| line[place].to_bits(), &mut blocks);
+                arrange_whole(kernel.isa(), &panels, i, lines, ways, &mut blocks);
             });
         } else if kept == Kept::Units {
             let pair = |line: &[u16], (place, two): Place| {
@@ -191,7 +213,7 @@ impl Packed {
             let pieces = panels.split(&mut halves).into_par_iter().enumerate();
             pieces.for_each_init(Halves::default, |scratch, (i, mut blocks)| {
                 let lines = (source.halves(panels.lines_of(i), kept, scratch), len);
-                arrange(&panels, i, lines, &places, |line, (place, _)| line[place], &mut blocks);
+                arrange_whole(kernel.isa(), &panels, i, lines, ways, &mut blocks);
             });
         }
         Packed { kernel, panels, kept, units, halves }

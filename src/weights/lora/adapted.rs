@@ -8,7 +8,7 @@ use candle_core::{DType, Shape, Tensor};
 
 use super::kinds::{Base, Change};
 use super::sum::{self, Sums};
-use crate::nn::ParamSource;
+use crate::nn::{ParamSource, Values};
 use crate::weights::WeightsError;
 
 /// What is added to a tensor.
@@ -70,6 +70,10 @@ impl ParamSource for Adapted {
 
     fn want(&self, name: &str, shape: &Shape) {
         self.source.want(name, shape);
+    }
+
+    fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
+        !self.patches.contains_key(name) && self.source.lend(name, take)
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Shape, Tensor};
 
 use super::{Piece, Target};
-use crate::nn::ParamSource;
+use crate::nn::{ParamSource, Values};
 use crate::weights::WeightsError;
 
 /// A view on a source: tensors under other names, cut, transposed or flattened when they are read.
@@ -106,6 +106,20 @@ impl ParamSource for Renamed {
 
     fn stored_type(&self, name: &str) -> Option<String> {
         self.source.stored_type(&self.places.get(name)?.0)
+    }
+
+    fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
+        let Some((stored, piece)) = self.places.get(name) else { return false };
+        match piece {
+            Piece::Whole | Piece::Matrix => self.source.lend(stored, take),
+            Piece::Third(index) => self.source.lend(stored, &mut |values| {
+                let third = values.len() / 3;
+                if let Some(part) = values.part(index * third..(index + 1) * third) {
+                    take(part);
+                }
+            }),
+            Piece::Transposed => false,
+        }
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::DType;
 
 use super::*;
-use crate::nn::ParamSource;
+use crate::nn::{ParamSource, Values};
 use crate::weights::detect::{Component, Detected};
 use crate::weights::testing::{checkpoint, fixtures, of_tensors, zeros};
 use crate::weights::{open, WeightFile};
@@ -15,6 +15,12 @@ fn contents(source: &dyn ParamSource) -> BTreeMap<String, (Vec<usize>, Vec<f32>)
         let tensor = source.read(&name).unwrap();
         assert_eq!((tensor.shape().clone(), tensor.dtype()), source.info(&name).unwrap(), "{name}");
         let values = tensor.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1().unwrap();
+        let is_same = |lent: Values| match lent {
+            Values::F32(lent) => lent == values,
+            Values::F16(lent) => lent.iter().map(|value| value.to_f32()).eq(values.iter().copied()),
+            Values::Bf16(_) => false,
+        };
+        source.lend(&name, &mut |lent| assert!(is_same(lent), "{name} is lent otherwise"));
         (name, (tensor.dims().to_vec(), values))
     };
     source.names().into_iter().map(content).collect()
@@ -52,6 +58,28 @@ fn every_tensor_of_a_checkpoint_is_the_folders() {
     same("sdxl", Component::Vae, "vae", &[]);
     same("sdxl", Component::ClipL, "text_encoder", &["position_ids"]);
     same("sdxl", Component::ClipG, "text_encoder_2", &["logit_scale"]);
+}
+
+/// Only what is turned has to be copied.
+#[test]
+fn tensors_are_lent_where_they_lie() {
+    let (file, detected) = file("sd21");
+    let lent = |view: &Renamed, name: &str| {
+        let mut len = 0;
+        (view.lend(name, &mut |values| len = values.len()), len)
+    };
+    let unet = detected.view(&file, Component::Unet).unwrap();
+    let text = detected.view(&file, Component::ClipH).unwrap();
+    for (view, name) in [
+        (&unet, "conv_in.weight"),
+        (&text, "text_model.encoder.layers.0.self_attn.k_proj.weight"),
+        (&detected.view(&file, Component::Vae).unwrap(), "decoder.mid_block.attentions.0.to_k.weight"),
+    ] {
+        let elements = view.info(name).unwrap().0.elem_count();
+        assert_eq!(lent(view, name), (true, elements), "{name}");
+    }
+    assert_eq!(lent(&text, "text_projection.weight"), (false, 0));
+    assert_eq!(lent(&unet, "none"), (false, 0));
 }
 
 #[test]

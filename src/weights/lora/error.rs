@@ -58,14 +58,14 @@ pub enum LoraError {
         fault: Fault,
     },
     /// A LoRA for another family of models.
-    #[error("the LoRA `{file}` is for {}, and the model is {}", lora.label(), model.label())]
+    #[error("the LoRA `{file}` is for {}, and the model is {}", lora.label(), model.map_or("of a family of its own", Family::label))]
     OtherFamily {
         /// The file.
         file: String,
         /// What it is for.
         lora: Family,
-        /// What the model is.
-        model: Family,
+        /// What the model is, if it is of a published family.
+        model: Option<Family>,
     },
     /// Nothing of the LoRA has a place in the model.
     #[error("the LoRA `{file}` fits nothing of the model: 0 of {modules} modules match; it names {examples}")]

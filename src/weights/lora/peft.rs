@@ -9,8 +9,9 @@ use crate::files;
 
 /// The name that diffusers gives to it in the metadata of a safetensors file.
 const IN_METADATA: &str = "lora_adapter_metadata";
-/// The name that PEFT gives to its file.
+/// The names that PEFT gives to its file, and to that of the adapter.
 const BESIDE: &str = "adapter_config.json";
+const ADAPTER: &str = "adapter_model";
 /// Bytes of such a file, at most.
 const LARGEST: u64 = 1 << 20;
 
@@ -22,12 +23,12 @@ pub struct PeftConfig {
 }
 
 impl PeftConfig {
-    /// From the metadata of the file, or from PEFT's file beside it.
+    /// From the metadata of the file, or from PEFT's file beside it if the file is PEFT's too.
     pub fn find(metadata: &BTreeMap<String, String>, file: Option<&Path>) -> Self {
         let inside = metadata.get(IN_METADATA).and_then(|text| serde_json::from_str(text).ok());
         let beside = || {
-            let folder = file?.parent()?;
-            let bytes = files::read_up_to(&folder.join(BESIDE), LARGEST).ok()?;
+            let file = file.filter(|file| file.file_stem().is_some_and(|stem| stem == ADAPTER))?;
+            let bytes = files::read_up_to(&file.with_file_name(BESIDE), LARGEST).ok()?;
             serde_json::from_slice(&bytes).ok()
         };
         PeftConfig { fields: inside.or_else(beside).unwrap_or_default() }
@@ -74,5 +75,7 @@ mod tests {
         std::fs::write(folder.path().join(BESIDE), r#"{"lora_alpha": 8, "use_rslora": true}"#).unwrap();
         let config = PeftConfig::find(&BTreeMap::new(), Some(&folder.path().join("adapter_model.safetensors")));
         assert_eq!(config.alpha("base_model.model.x", 16), Some(32.0));
+        let other = PeftConfig::find(&BTreeMap::new(), Some(&folder.path().join("style.safetensors")));
+        assert_eq!(other.alpha("base_model.model.x", 16), None);
     }
 }

@@ -146,8 +146,11 @@ impl Stack {
         if misfit.is_none() && report.is_complete() {
             return Ok(());
         }
-        match (adapter.family(), self.family) {
-            (Some(lora), Some(model)) if lora != model => return Err(LoraError::OtherFamily { file, lora, model }),
+        match adapter.family().filter(|lora| self.family != Some(*lora)) {
+            // What is of no known family may yet be a part of one.
+            Some(lora) if self.family.is_some() || misfit.is_some() => {
+                return Err(LoraError::OtherFamily { file, lora, model: self.family });
+            }
             _ => {}
         }
         match misfit {

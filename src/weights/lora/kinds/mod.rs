@@ -8,6 +8,8 @@ mod ia3;
 mod loha;
 mod lokr;
 mod low_rank;
+#[cfg(test)]
+mod tests;
 
 use std::cell::OnceCell;
 use std::ops::Range;

@@ -37,6 +37,8 @@ pub mod limits {
     pub const GUIDANCE: RangeInclusive<f64> = 0.0..=20.0;
     /// Guidance rescaling, and DDIM's eta.
     pub const FRACTION: RangeInclusive<f64> = 0.0..=1.0;
+    /// Places of T5.
+    pub const MAX_TOKENS: RangeInclusive<usize> = 1..=512;
     /// Sides of a picture in pixels. Latents are 8 times smaller, and below 8 latents most models have no level left to halve.
     pub const SIDE: RangeInclusive<usize> = 64..=4096;
     /// Sides are multiples of this: the pixels to a latent.
@@ -107,6 +109,12 @@ pub struct Parts {
     /// The second text encoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_g: Option<String>,
+    /// T5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub t5: Option<String>,
+    /// Whether Stable Diffusion 3 does without T5.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_t5: bool,
     /// A folder whose configs and vocabularies hold for bare files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
@@ -119,20 +127,23 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The components that are given: diffusers' name for them, the option of the command line, the path.
+    /// The components that are given: diffusers' name for them, the option of the command line, the path. The denoiser is `unet`
+    /// and T5 `t5` for all families.
     pub fn components(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
         let parts = [
             ("unet", "--unet", &self.unet),
             ("vae", "--vae", &self.vae),
             ("text_encoder", "--clip-l", &self.clip_l),
             ("text_encoder_2", "--clip-g", &self.clip_g),
+            ("t5", "--t5", &self.t5),
         ];
         parts.into_iter().filter_map(|(component, option, path)| Some((component, option, path.as_deref()?)))
     }
 
     /// All paths, to be changed.
     pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        [&mut self.unet, &mut self.vae, &mut self.clip_l, &mut self.clip_g, &mut self.config].into_iter().flatten()
+        let parts = [&mut self.unet, &mut self.vae, &mut self.clip_l, &mut self.clip_g, &mut self.t5, &mut self.config];
+        parts.into_iter().flatten()
     }
 
     /// Whether nothing is taken from elsewhere.
@@ -166,6 +177,9 @@ pub struct Prompt {
     pub weighting: Weighting,
     /// What happens to a prompt of more than 75 tokens.
     pub long_prompt: LongPrompt,
+    /// Places of T5, for models that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<usize>,
 }
 
 /// Whether brackets in a prompt are a language.
@@ -200,6 +214,9 @@ pub struct Sampling {
     pub guidance: Option<f64>,
     /// Rescaling of the guided prediction (Lin et al. 2023), 0 to 1; 0 is off.
     pub guidance_rescale: Option<f64>,
+    /// Guidance of FLUX by a second prediction, 0 to 20; at 1 and below, and without a negative prompt, there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub true_cfg: Option<f64>,
     /// The sampler.
     pub scheduler: Option<Sampler>,
     /// How noise levels are spaced.
@@ -252,6 +269,8 @@ impl Request {
         self.controls.iter().try_for_each(Control::validate)?;
         within("steps", sampling.steps, &limits::STEPS)?;
         within("guidance", sampling.guidance, &limits::GUIDANCE)?;
+        within("true_cfg", sampling.true_cfg, &limits::GUIDANCE)?;
+        within("max_tokens", self.prompt.max_tokens, &limits::MAX_TOKENS)?;
         within("guidance_rescale", sampling.guidance_rescale, &limits::FRACTION)?;
         within("eta", sampling.eta, &limits::FRACTION)?;
         within("batch", image.batch, &limits::BATCH)?;
@@ -303,6 +322,7 @@ impl Default for Sampling {
             steps: None,
             guidance: None,
             guidance_rescale: None,
+            true_cfg: None,
             scheduler: None,
             sigmas: None,
             eta: None,

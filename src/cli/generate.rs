@@ -88,11 +88,13 @@ mod tests {
                 embeddings: vec!["word.pt".into()],
                 weighting: Weighting::None,
                 long_prompt: LongPrompt::Truncate,
+                max_tokens: None,
             },
             sampling: Sampling {
                 steps: Some(7),
                 guidance: Some(4.5),
                 guidance_rescale: Some(0.7),
+                true_cfg: None,
                 scheduler: Some(Sampler::DpmPp2m),
                 sigmas: Some(SigmaSpacing::Karras),
                 eta: Some(0.5),

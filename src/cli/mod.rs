@@ -1,6 +1,6 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`download`], [`verify`], [`info`], [`convert`],
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`download`], [`verify`], [`info`], [`convert`],
 //! [`lora_merge`], [`preprocess`], [`bench`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`],
 //! [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups
 //! of those that make pictures. A value is checked by its parser in `values`, options against each other in `checks`; both say what to
@@ -13,6 +13,7 @@ pub mod control;
 pub mod controlnet;
 pub mod convert;
 pub mod download;
+pub mod flux;
 pub mod general;
 pub mod generate;
 pub mod image;
@@ -46,6 +47,7 @@ pub use bench::BenchArgs;
 pub use controlnet::ControlnetArgs;
 pub use convert::ConvertArgs;
 pub use download::DownloadArgs;
+pub use flux::FluxArgs;
 pub use generate::GenerateArgs;
 pub use img2img::Img2ImgArgs;
 pub use info::InfoArgs;
@@ -83,6 +85,7 @@ pub enum Command {
     Img2img(Box<Img2ImgArgs>),
     Inpaint(Box<InpaintArgs>),
     Controlnet(Box<ControlnetArgs>),
+    Flux(Box<FluxArgs>),
     Preprocess(Box<PreprocessArgs>),
     Download(Box<DownloadArgs>),
     Bench(Box<BenchArgs>),
@@ -101,6 +104,7 @@ impl Command {
             Command::Img2img(args) => &args.paint.general,
             Command::Inpaint(args) => &args.paint.general,
             Command::Controlnet(args) => &args.paint.general,
+            Command::Flux(args) => &args.paint.general,
             Command::Preprocess(args) => &args.general,
             Command::Download(args) => &args.general,
             Command::Bench(args) => &args.general,

@@ -13,10 +13,10 @@ pub struct ModelArgs {
     /// A short name, `org/name[@revision]`, a diffusers folder or a checkpoint file [default: built-in emoji model].
     ///
     /// Short names (`sdgen download --list`) and repositories are looked for in the cache that `sdgen download` and Python's
-    /// huggingface_hub fill; nothing is fetched. A folder holds `model_index.json` and the folders `unet`, `vae`, `text_encoder`,
+    /// huggingface_hub fill; nothing is fetched. A folder holds `model_index.json` and the folders `unet` or `transformer`, `vae`, `text_encoder`,
     /// `tokenizer` and `scheduler`, as `save_pretrained` of diffusers writes it; size, sampler and prediction type come from its
     /// config files. A file is a checkpoint in safetensors, GGUF or PyTorch format (read without running it) of Stable Diffusion
-    /// 1.x, 2.x or SDXL; what it is comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128 pixels.
+    /// 1.x, 2.x, SDXL, 3 or 3.5 or of FLUX.1; what it is comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128 pixels.
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// Take the denoiser from here: a file, or a folder with config.json.
@@ -32,9 +32,15 @@ pub struct ModelArgs {
     /// Take the (first) text encoder from here.
     #[arg(long, value_name = "PATH")]
     pub clip_l: Option<PathBuf>,
-    /// Take the second text encoder of SDXL from here.
+    /// Take the second text encoder of SDXL or Stable Diffusion 3 from here.
     #[arg(long, value_name = "PATH")]
     pub clip_g: Option<PathBuf>,
+    /// Take T5, the large text encoder of FLUX and Stable Diffusion 3, from here.
+    #[arg(long, value_name = "PATH")]
+    pub t5: Option<PathBuf>,
+    /// Do without T5 in Stable Diffusion 3: less memory, and less of what the prompt says.
+    #[arg(long)]
+    pub no_t5: bool,
     /// A diffusers folder whose configs and vocabularies hold for a bare file.
     ///
     /// Needed only where a file's networks differ from the published ones in what tensors do not show: heads, groups of norms,

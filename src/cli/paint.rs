@@ -100,6 +100,8 @@ impl PaintArgs {
             vae: path("autoencoder", &args.vae)?,
             clip_l: path("text encoder", &args.clip_l)?,
             clip_g: path("second text encoder", &args.clip_g)?,
+            t5: path("T5 encoder", &args.t5)?,
+            no_t5: args.no_t5,
             config: path("config", &args.config)?,
             ema: args.ema,
             prediction: args.prediction.prediction(),
@@ -117,6 +119,7 @@ impl PaintArgs {
             embeddings: args.embeddings.iter().map(|path| checks::path("embedding", path)).collect::<Result<_>>()?,
             weighting: args.weighting,
             long_prompt: args.long_prompt,
+            max_tokens: args.max_tokens,
         })
     }
 
@@ -126,6 +129,7 @@ impl PaintArgs {
             steps: args.steps,
             guidance: args.guidance,
             guidance_rescale: args.guidance_rescale,
+            true_cfg: args.true_cfg,
             scheduler: args.scheduler.map(|s| s.sampler),
             sigmas: checks::sigmas(args)?,
             eta: args.eta,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values;
-use crate::request::{LongPrompt, Weighting};
+use crate::request::{limits, LongPrompt, Weighting};
 
 /// The options of the heading "Prompt".
 #[derive(Debug, Clone, Args)]
@@ -27,7 +27,9 @@ pub struct PromptArgs {
     #[arg(short, long, value_name = "TEXT")]
     pub negative_prompt: Option<String>,
 
-    /// SDXL's second text encoder's prompt [default: the prompt].
+    /// The second text encoder's prompt [default: the prompt].
+    ///
+    /// For SDXL and Stable Diffusion 3 that is OpenCLIP, for FLUX T5.
     #[arg(long = "prompt-2", value_name = "TEXT")]
     pub prompt_2: Option<String>,
 
@@ -54,6 +56,12 @@ pub struct PromptArgs {
     /// Its word in the prompt is the file's name without extension, or the word stored in the file.
     #[arg(long = "embedding", value_name = "FILE")]
     pub embeddings: Vec<PathBuf>,
+
+    /// How much of the prompt T5 reads, 1 to 512 [default: 512 for FLUX, 256 for Stable Diffusion 3].
+    ///
+    /// Fewer are faster; what is not text is padding, which the model sees too, so the picture is another one.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::MAX_TOKENS))]
+    pub max_tokens: Option<usize>,
 
     /// Word lists for `__name__` in the prompt [default: none].
     ///

@@ -21,6 +21,12 @@ pub struct SamplingArgs {
     #[arg(short, long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE))]
     pub guidance: Option<f64>,
 
+    /// Guides FLUX away from the negative prompt, 0 to 20 [default: 1, off].
+    ///
+    /// The scale of classifier-free guidance, beside the guidance that FLUX.1 dev takes as an input. A step takes twice the time.
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE))]
+    pub true_cfg: Option<f64>,
+
     /// Tones down strong guidance, 0 to 1 [default: 0, off].
     ///
     /// Lin et al. 2023, "Common Diffusion Noise Schedules and Sample Steps are Flawed"; 0.7 is their choice for models with

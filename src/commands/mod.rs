@@ -4,6 +4,7 @@
 mod bench;
 mod convert;
 mod download;
+mod flux;
 mod info;
 mod inspect;
 mod lora_merge;
@@ -28,6 +29,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Img2img(args) => paint::paint(&args.request()?, &args.paint, Some(&args.control), ui),
         Command::Inpaint(args) => paint::paint(&args.request()?, &args.paint, Some(&args.control), ui),
         Command::Controlnet(args) => paint::paint(&args.request()?, &args.paint, Some(&args.control), ui),
+        Command::Flux(args) => flux::flux(args, ui),
         Command::Preprocess(args) => preprocess::preprocess(args, ui),
         Command::Bench(args) => bench::bench(args, ui),
         Command::Download(args) => download::download(args, ui),

@@ -12,7 +12,7 @@ use crate::weights::{self, names, WeightFile};
 use crate::{Error, Result};
 
 /// What this version runs, for hints.
-const RUNS: &str = "this version runs Stable Diffusion 1.x, 2.x and SDXL";
+pub const RUNS: &str = "this version runs Stable Diffusion 1.x, 2.x, SDXL, 3 and 3.5, and FLUX.1";
 
 /// What a ControlNet is called among a model's components.
 pub(super) const CONTROLNET: &str = "controlnet";
@@ -82,6 +82,7 @@ impl Bare {
         let option = match self.detected.parts.first().map(|part| part.component) {
             Some(Component::Vae) => "--vae",
             Some(Component::ClipG) => "--clip-g",
+            Some(Component::T5) => "--t5",
             Some(component) if component.is_text_encoder() => "--clip-l",
             Some(Component::ControlNet) => {
                 return format!("give it beside a model: `sdgen controlnet --control {}=picture.png`", self.label())
@@ -99,9 +100,12 @@ impl Bare {
     fn find(&self, component: &str) -> Option<Component> {
         let order: &[Component] = match component {
             "unet" => &[Component::Unet],
+            "transformer" => &[Component::Transformer],
             "vae" => &[Component::Vae],
             "text_encoder" => &[Component::ClipL, Component::ClipH],
-            "text_encoder_2" => &[Component::ClipG],
+            // In FLUX, which has no CLIP-G, the second one is T5.
+            "text_encoder_2" => &[Component::ClipG, Component::T5],
+            "text_encoder_3" => &[Component::T5],
             CONTROLNET => &[Component::ControlNet],
             _ => &[],
         };

@@ -27,7 +27,7 @@ mod resolve;
 pub mod settings;
 
 pub use annotators::{AnnotatorFiles, Annotators};
-pub use bare::Bare;
+pub use bare::{Bare, RUNS};
 pub use control::ControlFiles;
 pub use digest::Digest;
 pub use hashes::HashStore;

@@ -30,6 +30,8 @@ pub struct ModelFiles {
     pub(super) prediction: Option<Prediction>,
     /// Whether the averaged weights of a training checkpoint are meant.
     pub(super) averaged: bool,
+    /// Whether the model is to do without T5.
+    pub(super) without_t5: bool,
 }
 
 /// Where a model lies.
@@ -126,6 +128,22 @@ impl ModelFiles {
     pub fn weight_path(&self, component: &str) -> Option<PathBuf> {
         let folder = self.folder().filter(|_| self.part(component).is_none())?;
         weight_file(&folder.join(component))
+    }
+
+    /// Whether the model is to do without T5.
+    #[must_use]
+    pub fn without_t5(&self) -> bool {
+        self.without_t5
+    }
+
+    /// The pipeline of diffusers that the model is for, as its `model_index.json` names it; empty when it does not.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn pipeline(&self) -> Result<String> {
+        let index = self.read("model_index.json")?.unwrap_or_default();
+        let index: serde_json::Value = serde_json::from_slice(&index).unwrap_or_default();
+        Ok(index["_class_name"].as_str().unwrap_or_default().into())
     }
 
     /// Whether the model is a single file, or none, and so brings no vocabulary.

@@ -77,7 +77,14 @@ impl Published {
 /// A model of full size with random weights.
 #[must_use]
 pub fn random(published: Published) -> ModelFiles {
-    ModelFiles { place: Place::Random(published), parts: Vec::new(), config: None, prediction: None, averaged: false }
+    ModelFiles {
+        place: Place::Random(published),
+        parts: Vec::new(),
+        config: None,
+        prediction: None,
+        averaged: false,
+        without_t5: false,
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +107,7 @@ mod tests {
             assert_eq!(family.two_encoders(), published == Published::Sdxl);
         }
         let family = Family::detect(&random(Published::Sd21)).unwrap();
-        assert_eq!(family.unet.attention_head_dim, OneOrMany::Many(vec![5, 10, 20, 20]));
+        assert_eq!(family.denoiser.unet().unwrap().attention_head_dim, OneOrMany::Many(vec![5, 10, 20, 20]));
     }
 
     /// The numbers are those of diffusers' networks.
@@ -116,7 +123,9 @@ mod tests {
                 assert!(survey.surplus.is_empty());
                 survey.asked.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum::<u64>()
             };
-            let unet = count("unet", &|params| drop(UNet2DConditionModel::new(&family.unet, params).unwrap()));
+            let unet = count("unet", &|params| {
+                drop(UNet2DConditionModel::new(family.denoiser.unet().unwrap(), params).unwrap());
+            });
             let vae = count("vae", &|params| drop(AutoencoderKl::new(&family.vae, params).unwrap()));
             let texts =
                 family.text_encoders.iter().zip(["text_encoder", "text_encoder_2"]).map(|(config, component)| {

@@ -18,12 +18,16 @@ use crate::{Error, Result};
 /// [`Error::Model`] when there is no such model or part, when it is something else, or not whole; [`Error::Weights`] when a file is
 /// damaged.
 pub fn resolve(model: &str, parts: &Parts) -> Result<ModelFiles> {
+    if parts.no_t5 && parts.t5.is_some() {
+        return Err(Error::usage("`--no-t5` and `--t5` contradict each other", "give one of them"));
+    }
     let mut files = ModelFiles {
         place: place(model)?,
         parts: Vec::new(),
         config: None,
         prediction: parts.prediction,
         averaged: parts.ema,
+        without_t5: parts.no_t5,
     };
     if let Some(folder) = &parts.config {
         if !Path::new(folder).is_dir() {
@@ -34,7 +38,9 @@ pub fn resolve(model: &str, parts: &Parts) -> Result<ModelFiles> {
         }
         files.config = Some(folder.into());
     }
+    let pipeline = files.pipeline()?;
     for (component, option, path) in parts.components() {
+        let component = place_of(component, option, &pipeline, &files.name())?;
         files.parts.push((component, part(component, option, &find(path)?)?));
     }
     files.check_complete()?;
@@ -42,11 +48,33 @@ pub fn resolve(model: &str, parts: &Parts) -> Result<ModelFiles> {
     Ok(files)
 }
 
+/// The component of diffusers' layout that an option gives in a model for this pipeline.
+fn place_of(component: &'static str, option: &str, pipeline: &str, name: &str) -> Result<&'static str> {
+    let (flux, sd3) = (pipeline.starts_with("Flux"), pipeline.starts_with("StableDiffusion3"));
+    match component {
+        "unet" if flux || sd3 => Ok("transformer"),
+        "t5" if flux => Ok("text_encoder_2"),
+        "t5" if sd3 => Ok("text_encoder_3"),
+        "t5" => Err(no_place(option, name, "leave it out: T5 is for FLUX and Stable Diffusion 3")),
+        "text_encoder_2" if flux => Err(no_place(option, name, "leave it out: FLUX has CLIP-L and T5")),
+        component => Ok(component),
+    }
+}
+
+fn no_place(option: &str, name: &str, hint: &str) -> Error {
+    Error::usage(format!("`{option}` has no place in `{name}`"), hint)
+}
+
 /// Refuses options that would have no effect.
 fn check_effect(files: &ModelFiles, parts: &Parts) -> Result<()> {
     if parts.clip_g.is_some() && files.read("text_encoder_2/config.json")?.is_none() {
         let message = format!("`--clip-g` has no place in `{}`, which has one text encoder", files.name());
         return Err(Error::usage(message, "give its text encoder with `--clip-l`"));
+    }
+    let pipeline = files.pipeline()?;
+    if parts.no_t5 && !pipeline.starts_with("StableDiffusion3") {
+        let hint = if pipeline.starts_with("Flux") { "FLUX cannot do without T5" } else { "leave it out" };
+        return Err(no_place("--no-t5", &files.name(), hint));
     }
     if parts.ema && !files.has_bare("unet") {
         let message = format!("`--ema` has no effect: the denoiser of `{}` is not in a single file", files.name());
@@ -83,7 +111,7 @@ fn folder(path: &Path) -> Result<Place> {
         let inside = if path.join("config.json").is_file() { "; it looks like one part of a model" } else { "" };
         return Err(Error::model(
             format!("`{}` is no model folder: it has no model_index.json{inside}", path.display()),
-            "a diffusers folder has model_index.json, unet/, vae/, text_encoder/, tokenizer/ and scheduler/",
+            "a diffusers folder has model_index.json, unet/ or transformer/, vae/, text_encoder/, tokenizer/ and scheduler/",
         ));
     }
     Ok(Place::Folder(path.into()))

@@ -116,6 +116,12 @@ impl ClipTextModel {
         })
     }
 
+    /// The same without its projection, for models that take the pooled vector as it is, whatever the file has.
+    #[must_use]
+    pub fn without_projection(self) -> Self {
+        ClipTextModel { text_projection: None, ..self }
+    }
+
     /// Width of a token's vector.
     #[must_use]
     pub fn width(&self) -> usize {

@@ -123,6 +123,12 @@ impl T5Encoder {
         self.config.d_model
     }
 
+    /// Entries of the token table.
+    #[must_use]
+    pub fn vocabulary(&self) -> usize {
+        self.config.vocab_size
+    }
+
     /// The states of `ids` [b, n] u32: [b, n, `d_model`] f32, normed. Each token attends to all others, padding included, as in the
     /// pipelines of diffusers, which give no attention mask.
     ///

@@ -7,9 +7,8 @@ use crate::kernels::peak::{self, Peak};
 use crate::kernels::Isa;
 use crate::nn::profile::{self, Profile};
 use crate::pipeline::model::Model;
-use crate::pipeline::sample::Guided;
+use crate::pipeline::sample::denoiser;
 use crate::pipeline::{decode, encode, latents, memory, Event, Events, Machine, Phase, Plan, Sources};
-use crate::sampling::Denoiser;
 use crate::{Error, Result};
 
 /// How long the processor's peak is measured.
@@ -114,7 +113,7 @@ impl Bench<'_> {
     fn step(&mut self) -> Result<Times> {
         let latents = latents::from_noise(self.plan, latents::noise(self.plan).as_mut(), self.machine)?;
         let text = encode::encode_now(self.plan, self.model, self.events)?;
-        let mut denoiser = Guided::new(self.plan, self.model, &text, None, &self.machine.device)?;
+        let mut denoiser = denoiser(self.plan, self.model, &text, None, &self.machine.device)?;
         let timestep = self.plan.schedule.timesteps().first().copied().unwrap_or_default();
         self.repeat(Phase::Sample, |_| denoiser.predict(&latents, timestep, 0).map(drop))
     }

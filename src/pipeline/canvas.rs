@@ -8,7 +8,7 @@ use crate::image::input::{
     Region, Resize, Source,
 };
 use crate::pipeline::placement::{Place, Placement};
-use crate::request::{limits, Inpaint, Input, Request};
+use crate::request::{Inpaint, Input, Request};
 use crate::{Error, Result};
 
 /// What a run paints on.
@@ -41,15 +41,15 @@ pub struct Prepared {
 
 impl Canvas {
     /// Reads the pictures that a request names and fills in what they decide: its size, and the files' hashes. `default` is the
-    /// size that the model was made for.
+    /// size that the model was made for, `step` what its sides are multiples of.
     ///
     /// # Errors
     /// When a file is no picture or none to work with, or a mask has nothing to paint.
-    pub fn prepare(request: &mut Request, default: (usize, usize)) -> Result<Option<Prepared>> {
+    pub fn prepare(request: &mut Request, default: (usize, usize), step: usize) -> Result<Option<Prepared>> {
         let Some(input) = &mut request.input else { return Ok(None) };
         let loaded = load(&Source::new(&input.picture.file), input.alpha)?;
         input.picture.sha256 = Some(loaded.record.sha256);
-        let mut work = Work { notes: loaded.notes, input, asked: (request.image.width, request.image.height) };
+        let mut work = Work { notes: loaded.notes, input, step, asked: (request.image.width, request.image.height) };
         let canvas = match &mut request.inpaint {
             None => {
                 let source = loaded.rgb.dimensions();
@@ -100,6 +100,8 @@ enum RawMask {
 /// What preparing takes from place to place.
 struct Work<'a> {
     input: &'a Input,
+    /// What the canvas's sides are multiples of.
+    step: usize,
     /// Width and height that the user asked for.
     asked: (Option<usize>, Option<usize>),
     notes: Vec<String>,
@@ -109,7 +111,7 @@ impl Work<'_> {
     /// Size of the canvas for a picture of this size, and how that gets there.
     fn place(&mut self, picture: (u32, u32)) -> Result<((u32, u32), Place)> {
         let how = self.input.resize;
-        let planned = picture_size(picture, self.asked, how, limits::SIDE_STEP)?;
+        let planned = picture_size(picture, self.asked, how, self.step)?;
         let size = (planned.width, planned.height);
         if self.asked == (None, None) && how == Resize::Crop {
             // No pixel is changed: scaling by a hair would blur all of them.
@@ -293,7 +295,7 @@ mod tests {
     }
 
     fn prepare(request: &mut Request) -> Canvas {
-        Canvas::prepare(request, (128, 128)).unwrap().unwrap().canvas
+        Canvas::prepare(request, (128, 128), 8).unwrap().unwrap().canvas
     }
 
     fn painted(canvas: &Canvas) -> RgbImage {

@@ -61,8 +61,12 @@ pub fn encode(
 /// As [`encode`], without a look at what is kept.
 pub(super) fn encode_now(plan: &Plan, model: &Model, events: &mut dyn Events) -> Result<Encoding> {
     let prompt = &plan.request.prompt;
-    let options =
-        EncodeOptions { clip_skip: prompt.clip_skip, weighting: prompt.weighting, long_prompt: prompt.long_prompt };
+    let options = EncodeOptions {
+        clip_skip: prompt.clip_skip,
+        weighting: prompt.weighting,
+        long_prompt: prompt.long_prompt,
+        max_tokens: prompt.max_tokens,
+    };
     // Of a run that begins with a picture, prompts count the steps that are made.
     let steps = plan.schedule.steps();
     let text_stack = model.text()?;

@@ -1,23 +1,23 @@
 //! What is different between model families, as data: which one a folder holds, and its defaults.
 
-use candle_core::Tensor;
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 
-use crate::hub::{registry, ModelFiles};
+use crate::hub::{self, registry, ModelFiles};
 use crate::models::clip::ClipTextConfig;
-use crate::models::unet::UNetConfig;
+use crate::models::t5::T5Config;
 use crate::models::vae::VaeConfig;
 use crate::models::OneOrMany;
+use crate::pipeline::DenoiserConfig;
 use crate::request::Task;
-use crate::sampling::{Prediction, Sampler, SchedulerConfig};
+use crate::sampling::{FlowGrid, Prediction, Sampler, SchedulerConfig};
 use crate::weights::lora::Family as Published;
 use crate::{Error, Result};
 
 /// Pipelines of diffusers that a user may have and this version does not run.
 const OTHER_FAMILIES: &[(&str, &str)] = &[
-    ("Flux", "FLUX"),
-    ("StableDiffusion3", "Stable Diffusion 3"),
+    ("Flux", "FLUX (Fill, Control, Kontext and the like)"),
+    ("StableDiffusion3", "Stable Diffusion 3 (with more than a text)"),
     ("PixArt", "PixArt"),
     ("Kandinsky", "Kandinsky"),
     ("Wuerstchen", "Würstchen"),
@@ -45,17 +45,19 @@ struct ModelIndex {
     scheduler: Option<(Option<String>, Option<String>)>,
 }
 
-/// The configs of a Stable Diffusion model: all that is known of it before its weights are read.
+/// The configs of a model: all that is known of it before its weights are read.
 #[derive(Debug, Clone)]
 pub struct Family {
     /// The denoiser's config.
-    pub unet: UNetConfig,
+    pub denoiser: DenoiserConfig,
     /// The autoencoder's config.
     pub vae: VaeConfig,
     /// The model's own scheduler.
     pub scheduler: SchedulerConfig,
-    /// The text encoders' configs: one, or two as in SDXL.
+    /// The CLIP text encoders' configs: one, or two as in SDXL.
     pub text_encoders: Vec<ClipTextConfig>,
+    /// T5's, for models that have one and do not go without it.
+    pub t5: Option<T5Config>,
     /// Whether an absent negative prompt is zeros instead of the encoded empty string.
     pub zeros_for_absent_negative: bool,
 }
@@ -91,17 +93,16 @@ impl Family {
     /// [`Error::Model`] when the folder holds another family, lacks a config, or has one that is not understood.
     pub fn detect(files: &ModelFiles) -> Result<Self> {
         let index: ModelIndex = parse(files, "model_index.json")?;
-        if let Some((_, family)) = OTHER_FAMILIES.iter().find(|(class, _)| index.class_name.starts_with(class)) {
+        let known = DenoiserConfig::is_transformer(&index.class_name);
+        let mut others = OTHER_FAMILIES.iter().filter(|_| !known);
+        if let Some((_, family)) = others.find(|(class, _)| index.class_name.starts_with(class)) {
             return Err(Error::model(
                 format!("`{}` is a {family} model ({})", files.name(), index.class_name),
-                "this version runs Stable Diffusion 1.x, 2.x and SDXL",
+                hub::RUNS,
             ));
         }
-        let unet = files.config("unet", UNetConfig::from_json)?;
-        let mut text_encoders = vec![files.config("text_encoder", ClipTextConfig::from_json)?];
-        if files.read("text_encoder_2/config.json")?.is_some() {
-            text_encoders.push(files.config("text_encoder_2", ClipTextConfig::from_json)?);
-        }
+        let denoiser = DenoiserConfig::read(files, &index.class_name)?;
+        let (text_encoders, t5) = text_encoders(files, &denoiser)?;
         let scheduler = SchedulerConfig::parse(&files.text("scheduler/scheduler_config.json")?)?;
         let scheduler = match index.scheduler {
             Some((_, Some(class))) => scheduler.with_class(&class),
@@ -111,13 +112,18 @@ impl Family {
             Some(prediction) => scheduler.with_prediction(prediction),
             None => scheduler,
         };
-        let scheduler = if text_encoders.len() == 1 { scheduler.for_stable_diffusion() } else { scheduler };
+        let scheduler = match denoiser {
+            DenoiserConfig::Unet(_) if text_encoders.len() == 1 => scheduler.for_stable_diffusion(),
+            DenoiserConfig::Flux(_) => scheduler.with_flow_grid(FlowGrid::Share),
+            DenoiserConfig::Unet(_) | DenoiserConfig::Mmdit(_) => scheduler,
+        };
         let family = Family {
             vae: files.config("vae", VaeConfig::from_json)?,
             scheduler,
             text_encoders,
+            t5,
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
-            unet,
+            denoiser,
         };
         family.check_fit(&files.name())?;
         Ok(family)
@@ -126,7 +132,7 @@ impl Family {
     /// Whether the UNet also sees the mask and the masked picture.
     #[must_use]
     pub fn sees_mask(&self) -> bool {
-        self.unet.in_channels == 2 * self.vae.latent_channels + 1
+        self.denoiser.unet().is_some_and(|unet| unet.in_channels == 2 * self.vae.latent_channels + 1)
     }
 
     /// Refuses models that want more than the task has for them. `name` is the model's.
@@ -134,7 +140,9 @@ impl Family {
     /// # Errors
     /// [`Error::Model`] saying what the model is and what it is for.
     pub fn check_task(&self, task: Task, name: &str) -> Result<()> {
-        let (channels, latents) = (self.unet.in_channels, self.vae.latent_channels);
+        let latents = self.vae.latent_channels;
+        // Transformers that take more than latents are other pipelines.
+        let channels = self.denoiser.unet().map_or(latents, |unet| unet.in_channels);
         if channels == latents || task == Task::Inpaint && self.sees_mask() {
             return Ok(());
         }
@@ -159,21 +167,24 @@ impl Family {
             let message = format!("the parts of `{name}` do not belong together: {what}");
             Err(Error::model(message, "take all parts from one model"))
         };
+        let DenoiserConfig::Unet(unet) = &self.denoiser else {
+            return self.denoiser.misfit(self).map_or(Ok(()), misfit);
+        };
         let text: usize = self.text_encoders.iter().map(|encoder| encoder.hidden_size).sum();
-        let taken = self.unet.cross_attention_dim.expand(self.unet.block_out_channels.len()).unwrap_or_default();
+        let taken = unet.cross_attention_dim.expand(unet.block_out_channels.len()).unwrap_or_default();
         if let Some(taken) = taken.iter().find(|taken| **taken != text) {
             return misfit(format!("the text encoders give vectors of {text}, the UNet takes {taken}"));
         }
-        let (output, latents) = (self.unet.out_channels, self.vae.latent_channels);
+        let (output, latents) = (unet.out_channels, self.vae.latent_channels);
         if output != latents {
             return misfit(format!("the UNet gives {output} channels, the VAE takes {latents}"));
         }
-        match (self.two_encoders(), self.unet.addition_embed_type.is_some()) {
+        match (self.two_encoders(), unet.addition_embed_type.is_some()) {
             (true, false) => return misfit("there are two text encoders, and a UNet that takes no pooled text".into()),
             (false, true) => return misfit("the UNet takes pooled text, and there is no second text encoder".into()),
             _ => {}
         }
-        let (sizes, all) = (self.unet.addition_time_embed_dim, self.unet.projection_class_embeddings_input_dim);
+        let (sizes, all) = (unet.addition_time_embed_dim, unet.projection_class_embeddings_input_dim);
         let pooled = self.text_encoders.last().map_or(0, |encoder| encoder.projection_dim);
         match sizes.zip(all) {
             Some((sizes, all)) if self.two_encoders() && pooled + 6 * sizes != all => misfit(format!(
@@ -183,10 +194,10 @@ impl Family {
         }
     }
 
-    /// Whether there are two text encoders, as in SDXL.
+    /// Whether it is a UNet with two text encoders, as SDXL.
     #[must_use]
     pub fn two_encoders(&self) -> bool {
-        self.text_encoders.len() == 2
+        self.denoiser.unet().is_some() && self.text_encoders.len() == 2
     }
 
     /// The published family that it is of, as its text encoders tell.
@@ -200,48 +211,6 @@ impl Family {
         }
     }
 
-    /// How many pixels of the picture lie along a side of one latent: 8 for all published models.
-    #[must_use]
-    pub fn vae_scale_factor(&self) -> usize {
-        1 << self.vae.block_out_channels.len().saturating_sub(1)
-    }
-
-    /// Latents as the encoder gives them -> latents as the denoiser takes them.
-    ///
-    /// # Errors
-    /// When the tensor library fails.
-    pub fn from_encoder(&self, latents: &Tensor) -> Result<Tensor> {
-        let (scale, shift) = (self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0));
-        match self.normalisation(latents)? {
-            Some((mean, std)) => Ok(latents.broadcast_sub(&mean)?.affine(scale, 0.0)?.broadcast_div(&std)?),
-            None => Ok(latents.affine(scale, -shift * scale)?),
-        }
-    }
-
-    /// Latents as the sampler leaves them -> latents as the decoder takes them.
-    ///
-    /// # Errors
-    /// When the tensor library fails.
-    pub fn to_decoder(&self, latents: &Tensor) -> Result<Tensor> {
-        let (scale, shift) = (1.0 / self.vae.scaling_factor, self.vae.shift_factor.unwrap_or(0.0));
-        match self.normalisation(latents)? {
-            Some((mean, std)) => Ok(latents.broadcast_mul(&std)?.affine(scale, 0.0)?.broadcast_add(&mean)?),
-            None => Ok(latents.affine(scale, shift)?),
-        }
-    }
-
-    /// Mean and deviation of each channel, `[1, channels, 1, 1]`: some fine-tunes of SDXL normalise channels by themselves.
-    fn normalisation(&self, latents: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
-        let each = |values: &[f64]| {
-            let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-            Tensor::new(values, latents.device())?.reshape((1, (), 1, 1))
-        };
-        match (&self.vae.latents_mean, &self.vae.latents_std) {
-            (Some(mean), Some(std)) => Ok(Some((each(mean)?, each(std)?))),
-            _ => Ok(None),
-        }
-    }
-
     /// What is taken where the request says nothing. Turbo models are told by their scheduler: trailing timesteps, a plain or
     /// ancestral Euler sampler and no zero-terminal-SNR rescaling; they were distilled to work unguided in 1 to 4 steps.
     #[must_use]
@@ -250,6 +219,7 @@ impl Family {
         let factor = self.vae_scale_factor();
         let size = (width * factor, height * factor);
         let (steps, guidance) = match () {
+            () if !matches!(self.denoiser, DenoiserConfig::Unet(_)) => self.denoiser.defaults(),
             () if built_in => (20, 4.0),
             () if self.scheduler.sampler() == Ok(Sampler::Lcm) => (4, 1.0),
             () if self.is_turbo() => (4, 0.0),
@@ -263,9 +233,15 @@ impl Family {
     /// which diffusers corrects too; where nothing is said it is theirs.
     fn latent_size(&self) -> (usize, usize) {
         const FIRST: usize = 64;
-        match &self.unet.sample_size {
+        const FLUX: usize = 128;
+        let unet = match &self.denoiser {
+            DenoiserConfig::Unet(unet) => unet,
+            DenoiserConfig::Flux(_) => return (FLUX, FLUX),
+            DenoiserConfig::Mmdit(config) => return (config.sample_size, config.sample_size),
+        };
+        match &unet.sample_size {
             Some(OneOrMany::Many(sides)) if sides.len() == 2 => (sides[0], sides[1]),
-            Some(OneOrMany::One(side)) if *side >= FIRST || self.two_encoders() || !self.unet.is_before(0, 9) => {
+            Some(OneOrMany::One(side)) if *side >= FIRST || self.two_encoders() || !unet.is_before(0, 9) => {
                 (*side, *side)
             }
             _ => (FIRST, FIRST),
@@ -283,6 +259,26 @@ impl Family {
     }
 }
 
+/// The configs of the CLIP encoders and of T5, which comes last.
+fn text_encoders(files: &ModelFiles, denoiser: &DenoiserConfig) -> Result<(Vec<ClipTextConfig>, Option<T5Config>)> {
+    let mut clips = vec![files.config("text_encoder", ClipTextConfig::from_json)?];
+    let second = match denoiser {
+        DenoiserConfig::Unet(_) => files.read("text_encoder_2/config.json")?.is_some(),
+        DenoiserConfig::Flux(_) => false,
+        DenoiserConfig::Mmdit(_) => true,
+    };
+    if second {
+        clips.push(files.config("text_encoder_2", ClipTextConfig::from_json)?);
+    }
+    let t5 = match denoiser {
+        DenoiserConfig::Unet(_) => None,
+        DenoiserConfig::Flux(_) => Some(files.config("text_encoder_2", T5Config::from_json)?),
+        DenoiserConfig::Mmdit(_) if files.without_t5() => None,
+        DenoiserConfig::Mmdit(_) => Some(files.config("text_encoder_3", T5Config::from_json)?),
+    };
+    Ok((clips, t5))
+}
+
 fn parse<T: DeserializeOwned>(files: &ModelFiles, path: &str) -> Result<T> {
     // An object first: of a list, serde would take the fields one after the other.
     let fields = serde_json::from_str::<serde_json::Map<_, _>>(&files.text(path)?);
@@ -292,12 +288,19 @@ fn parse<T: DeserializeOwned>(files: &ModelFiles, path: &str) -> Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn family(model: &str) -> Family {
+    pub fn family(model: &str) -> Family {
         let folder = format!("{}/tests/fixtures/models/{model}", env!("CARGO_MANIFEST_DIR"));
         Family::detect(&crate::hub::resolve(&folder, &crate::request::Parts::default()).unwrap()).unwrap()
+    }
+
+    fn unet(family: &mut Family) -> &mut crate::models::unet::UNetConfig {
+        match &mut family.denoiser {
+            DenoiserConfig::Unet(config) => config,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -317,29 +320,13 @@ mod tests {
         let all = [Task::TextToImage, Task::ImageToImage, Task::Inpaint];
         let refused = |family: &Family| all.map(|task| family.check_task(task, "x").err().map(|e| e.hint().unwrap()));
         assert_eq!(refused(&family), [None, None, None]);
-        family.unet.in_channels = 9;
+        unet(&mut family).in_channels = 9;
         let [generate, img2img, inpaint] = refused(&family);
         assert!(generate.unwrap().contains("sdgen inpaint") && img2img.unwrap().contains("sdgen inpaint"));
         assert_eq!(inpaint, None);
-        family.unet.in_channels = 8;
+        unet(&mut family).in_channels = 8;
         let message = family.check_task(Task::Inpaint, "x").unwrap_err().to_string();
         assert!(message.contains("InstructPix2Pix") && message.contains("8 input channels"), "{message}");
-    }
-
-    #[test]
-    fn latents_of_the_encoder_are_those_of_the_decoder() {
-        let mut family = family("sd15");
-        let latents = Tensor::randn(0f32, 3f32, (1, 4, 2, 2), &candle_core::Device::Cpu).unwrap();
-        let there_and_back = |family: &Family| {
-            let back = family.to_decoder(&family.from_encoder(&latents).unwrap()).unwrap();
-            (back - &latents).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
-        };
-        assert!(there_and_back(&family) < 1e-6);
-        family.vae.shift_factor = Some(0.1159);
-        assert!(there_and_back(&family) < 1e-6);
-        family.vae.latents_mean = Some(vec![1.0, -2.0, 0.5, 0.0]);
-        family.vae.latents_std = Some(vec![2.0, 3.0, 0.5, 1.0]);
-        assert!(there_and_back(&family) < 2e-6);
     }
 
     #[test]
@@ -347,15 +334,15 @@ mod tests {
         let mut family = family("sd15");
         let size = |family: &Family| family.defaults(false).size;
         family.vae.block_out_channels = vec![1; 4];
-        family.unet.sample_size = Some(OneOrMany::One(32));
+        unet(&mut family).sample_size = Some(OneOrMany::One(32));
         assert_eq!(size(&family), (256, 256));
-        family.unet.diffusers_version = Some("0.8.1".into());
+        unet(&mut family).diffusers_version = Some("0.8.1".into());
         assert_eq!(size(&family), (512, 512));
-        family.unet.diffusers_version = Some("0.10.0.dev0".into());
+        unet(&mut family).diffusers_version = Some("0.10.0.dev0".into());
         assert_eq!(size(&family), (256, 256));
-        family.unet.sample_size = Some(OneOrMany::Many(vec![64, 96]));
+        unet(&mut family).sample_size = Some(OneOrMany::Many(vec![64, 96]));
         assert_eq!(size(&family), (768, 512));
-        family.unet.sample_size = None;
+        unet(&mut family).sample_size = None;
         assert_eq!(size(&family), (512, 512));
     }
 }

@@ -8,7 +8,7 @@ use crate::nn::{ParamSource, Precision};
 use crate::pipeline::{Event, Events, Machine, Plan};
 use crate::request::Lora;
 use crate::weights::lora::{Adapter, BlockWeights, Component, Family as Published, LoraError, Stack, Strength, Sums};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Where the components of a model take their weights from.
 pub struct Sources {
@@ -34,6 +34,10 @@ impl Sources {
         let loras: Vec<&Lora> = loras.iter().map(|planned| &planned.lora).collect();
         if loras.is_empty() {
             return Ok(Self::plain(files));
+        }
+        if family.denoiser.unet().is_none() {
+            let message = format!("LoRAs for {} are not supported yet", family.denoiser.family_name());
+            return Err(Error::model(message, "leave out `--lora`, or paint with Stable Diffusion 1, 2 or SDXL"));
         }
         // Opened before the model: a wrong name is told at once.
         let adapters = loras.iter().map(|lora| Adapter::open(Path::new(&lora.file))).collect::<Result<Vec<_>, _>>()?;

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use crate::kernels::memory::unused;
-use crate::pipeline::{Family, Machine, Plan, VaeTiling};
+use crate::models::unet::UNetConfig;
+use crate::pipeline::{DenoiserConfig, Family, Machine, Plan, VaeTiling};
 use crate::{Error, Result};
 
 /// Bytes of a value: on the CPU activations are f32 in every precision.
@@ -63,28 +64,36 @@ fn least_needed(plan: &Plan, strips: bool) -> u64 {
     let latents = (width / factor, height / factor);
     // Guidance is a batch of both predictions.
     let samples = plan.batch() * if plan.guided() { 2 } else { 1 };
-    let residuals = if plan.controls.is_empty() { 0 } else { of_residuals(&plan.family, latents) };
-    (samples as u64 * (of_unet(&plan.family, latents) + residuals)).max(of_decoder(
-        &plan.family,
-        (width, height),
-        strips,
-    ))
+    (samples as u64 * of_denoiser(plan, latents)).max(of_decoder(&plan.family, (width, height), strips))
+}
+
+/// What the denoiser holds at least for a picture of so many latents.
+fn of_denoiser(plan: &Plan, latents: (usize, usize)) -> u64 {
+    let text = plan.request.prompt.max_tokens.unwrap_or(0);
+    let tokens = (plan.family.tokens(plan.size()) + text) as u64;
+    match &plan.family.denoiser {
+        DenoiserConfig::Unet(config) if plan.controls.is_empty() => of_unet(config, latents),
+        DenoiserConfig::Unet(config) => of_unet(config, latents) + of_residuals(config, latents),
+        // The stream, its normed copy, and what is four times as wide inside the feed-forward part.
+        DenoiserConfig::Flux(config) => tokens * 6 * config.width() as u64 * VALUE,
+        DenoiserConfig::Mmdit(config) => tokens * 6 * config.width() as u64 * VALUE,
+    }
 }
 
 /// At its widest place, the first residual block of the last stage of the way up, the UNet holds the skips that are left, the
 /// block's input (the stage before with a skip) and its normed copy, and what the first convolution makes of that.
-fn of_unet(family: &Family, (width, height): (usize, usize)) -> u64 {
-    let channels = &family.unet.block_out_channels;
+fn of_unet(unet: &UNetConfig, (width, height): (usize, usize)) -> u64 {
+    let channels = &unet.block_out_channels;
     let (Some(last), Some(before)) = (channels.first(), channels.get(1).or(channels.first())) else { return 0 };
-    let layers = family.unet.layers_per_block.expand(channels.len());
+    let layers = unet.layers_per_block.expand(channels.len());
     let layers = layers.and_then(|layers| layers.first().copied()).unwrap_or(1);
     (width * height * ((layers + 1) * last + 2 * (before + last) + last)) as u64 * VALUE
 }
 
 /// What ControlNets add to each skip connection is held until the way up has taken it.
-fn of_residuals(family: &Family, (width, height): (usize, usize)) -> u64 {
-    let channels = &family.unet.block_out_channels;
-    let layers = family.unet.layers_per_block.expand(channels.len()).unwrap_or_default();
+fn of_residuals(unet: &UNetConfig, (width, height): (usize, usize)) -> u64 {
+    let channels = &unet.block_out_channels;
+    let layers = unet.layers_per_block.expand(channels.len()).unwrap_or_default();
     let of_level = |(level, (channels, layers)): (usize, (&usize, usize))| {
         (width >> level) * (height >> level) * channels * layers
     };

@@ -8,16 +8,19 @@ use std::time::Instant;
 use crate::hub::ModelFiles;
 use crate::image::model_label;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
-use crate::models::unet::UNet2DConditionModel;
+use crate::models::t5::{T5Config, T5Encoder};
 use crate::models::vae::AutoencoderKl;
 use crate::nn::{ParamSource, Params, Precision};
 use crate::pipeline::control::ControlNets;
 use crate::pipeline::encode::Encodings;
 use crate::pipeline::provenance::HashTask;
-use crate::pipeline::{Event, Events, Family, Machine, Phase, Plan, Sources};
+use crate::pipeline::{Denoiser, DenoiserConfig, Event, Events, Family, Machine, Phase, Plan, Sources};
 use crate::request::{Lora, Parts};
 use crate::text::inversion::Inversion;
-use crate::text::{ClipTokenizer, Padding, TextEncoder, TextStack, TokenizerFiles};
+use crate::text::{
+    ClipStack, ClipTokenizer, JointKind, JointText, Padding, T5TextEncoder, T5Tokenizer, TextEncoder, TextStack,
+    TokenizerFiles,
+};
 use crate::{Error, Result};
 
 /// Surplus tensors named in a warning; the rest is counted.
@@ -28,7 +31,7 @@ pub struct Model {
     /// Text encoders with their tokenizers; `None` while their memory is needed for something else.
     pub text: Option<TextStack>,
     /// The denoiser.
-    pub unet: UNet2DConditionModel,
+    pub denoiser: Denoiser,
     /// The autoencoder.
     pub vae: AutoencoderKl,
     /// ControlNets for it.
@@ -90,7 +93,7 @@ impl Engine {
             let words = inversion.words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
             events.on(Event::Note(&format!("embedding {}: say {words}", model_label(path))))?;
         }
-        model.hash = HashTask::of(&plan.files, &plan.loras);
+        model.hash = HashTask::of(&plan.files, plan.family.denoiser.component(), &plan.loras);
         self.loaded = Some((key, model));
         Ok(())
     }
@@ -110,19 +113,22 @@ impl Model {
     /// [`Error::Weights`] or [`Error::Model`] when a part is missing, damaged, or does not fit its config.
     pub fn load(sources: Sources, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<Self> {
         let start = Instant::now();
-        let total = family.text_encoders.len() + 2;
+        let total = family.text_encoders.len() + usize::from(family.t5.is_some()) + 2;
         events.on(Event::Begin { phase: Phase::Load, total })?;
         let mut done = 0;
         let vae_source = sources.weights("vae")?;
-        let (text, unet, vae) = std::thread::scope(|scope| {
+        let (text, denoiser, vae) = std::thread::scope(|scope| {
+            let (sources, clips) = (&sources, family.text_encoders.len());
             let encoders: Vec<_> = (family.text_encoders.iter().zip(["", "_2"]))
-                .map(|(config, suffix)| {
-                    scope.spawn(aside(|said| text_encoder(&sources, suffix, config, machine, said)))
-                })
+                .map(|(config, suffix)| scope.spawn(aside(|said| text_encoder(sources, suffix, config, machine, said))))
                 .collect();
-            let unet = scope.spawn(aside(|said| {
-                let params = params(&sources, "unet", machine)?;
-                finish(UNet2DConditionModel::new(&family.unet, &params), &params, said)
+            let t5 = family
+                .t5
+                .as_ref()
+                .map(|config| scope.spawn(aside(move |said| t5(sources, clips, config, machine, said))));
+            let denoiser = scope.spawn(aside(|said| {
+                let params = params(sources, family.denoiser.component(), machine)?;
+                finish(family.denoiser.build(&params), &params, said)
             }));
             let vae = scope.spawn(aside(|said| {
                 let precision = vae_precision(family, machine);
@@ -135,12 +141,14 @@ impl Model {
                 vae(&vae_source, family, machine, precision, said)
             }));
             let encoders = encoders.into_iter().map(|encoder| joined(encoder, &mut done, events));
-            let text = text_stack(encoders.collect::<Result<_>>()?)?;
-            Ok::<_, Error>((text, joined(unet, &mut done, events)?, joined(vae, &mut done, events)?))
+            let encoders = encoders.collect::<Result<_>>()?;
+            let t5 = t5.map(|t5| joined(t5, &mut done, events)).transpose()?;
+            let text = text_stack(family, encoders, t5)?;
+            Ok::<_, Error>((text, joined(denoiser, &mut done, events)?, joined(vae, &mut done, events)?))
         })?;
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })?;
         let (controls, hash) = (ControlNets::default(), HashTask::default());
-        Ok(Model { text: Some(text), unet, vae, controls, hash, sources, vae_source })
+        Ok(Model { text: Some(text), denoiser, vae, controls, hash, sources, vae_source })
     }
 
     /// The text encoders.
@@ -160,7 +168,10 @@ impl Model {
             let configs = plan.family.text_encoders.iter().zip(["", "_2"]);
             let encoders = configs
                 .map(|(config, suffix)| text_encoder(&self.sources, suffix, config, machine, &mut Said::default()));
-            let mut text = text_stack(encoders.collect::<Result<_>>()?)?;
+            let clips = plan.family.text_encoders.len();
+            let t5 =
+                plan.family.t5.as_ref().map(|config| t5(&self.sources, clips, config, machine, &mut Said::default()));
+            let mut text = text_stack(&plan.family, encoders.collect::<Result<_>>()?, t5.transpose()?)?;
             inversions(plan)?.iter().try_for_each(|inversion| text.add_inversion(inversion))?;
             self.text = Some(text);
         }
@@ -225,12 +236,21 @@ fn inversions(plan: &Plan) -> Result<Vec<Inversion>> {
     plan.request.prompt.embeddings.iter().map(|path| Inversion::open(Path::new(path))).collect()
 }
 
-fn text_stack(encoders: Vec<TextEncoder>) -> Result<TextStack> {
+fn text_stack(family: &Family, encoders: Vec<TextEncoder>, t5: Option<T5TextEncoder>) -> Result<TextStack> {
     let count = encoders.len();
+    let joint = |clips, kind| Ok(TextStack::Joint(Box::new(JointText { clips, t5, kind })));
+    match &family.denoiser {
+        DenoiserConfig::Unet(_) => {}
+        DenoiserConfig::Flux(_) => {
+            let clips = encoders.into_iter().map(TextEncoder::without_projection).collect();
+            return joint(clips, JointKind::Flux);
+        }
+        DenoiserConfig::Mmdit(config) => return joint(encoders, JointKind::Sd3 { width: config.joint_attention_dim }),
+    }
     let mut encoders = encoders.into_iter();
     match (encoders.next(), encoders.next(), count) {
-        (Some(one), None, 1) => Ok(TextStack::sd(one)),
-        (Some(one), Some(two), 2) => Ok(TextStack::sdxl(one, two)),
+        (Some(one), None, 1) => Ok(TextStack::Clip(ClipStack::sd(one))),
+        (Some(one), Some(two), 2) => Ok(TextStack::Clip(ClipStack::sdxl(one, two))),
         _ => {
             let message = format!("a model with {count} text encoders is not understood");
             Err(Error::model(message, "Stable Diffusion has one, SDXL two"))
@@ -269,6 +289,40 @@ fn text_encoder(
     let params = params(sources, &component, machine)?;
     let model = finish(ClipTextModel::new(config, &params), &params, events)?;
     TextEncoder::new(tokenizer, model, &machine.device)
+}
+
+/// T5, which stands behind so many CLIP encoders. It overflows in f16, and computes in bf16 instead.
+fn t5(
+    sources: &Sources,
+    clips: usize,
+    config: &T5Config,
+    machine: &Machine,
+    events: &mut dyn Events,
+) -> Result<T5TextEncoder> {
+    let precision = match machine.precision {
+        Precision::F16 => Precision::Bf16,
+        precision => precision,
+    };
+    if precision != machine.precision {
+        events.on(Event::Note("T5 overflows in f16: it computes in bf16"))?;
+    }
+    let files = sources.files();
+    let folder = format!("tokenizer_{}", clips + 1);
+    let tokenizer = match files.read(&format!("{folder}/tokenizer.json"))? {
+        Some(json) => T5Tokenizer::from_json(&files.label(&folder), &json)?,
+        None => {
+            if !files.is_bare() {
+                events.on(Event::Note(&format!(
+                    "the model brings no {folder}/tokenizer.json: using T5's own vocabulary"
+                )))?;
+            }
+            T5Tokenizer::embedded()?
+        }
+    };
+    let source = sources.weights(&format!("text_encoder_{}", clips + 1))?;
+    let params = Params::with_attention(source, precision, &machine.device, machine.attention);
+    let model = finish(T5Encoder::new(config, &params).map_err(Error::from), &params, events)?;
+    T5TextEncoder::new(tokenizer, model, &machine.device)
 }
 
 fn tokenizer(

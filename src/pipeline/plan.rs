@@ -11,7 +11,7 @@ use crate::pipeline::canvas::{Canvas, Prepared};
 use crate::pipeline::control::{self, PlannedControl};
 use crate::pipeline::family::{Defaults, Family};
 use crate::pipeline::planned_loras::Loras;
-use crate::pipeline::{distilled, PlannedLora};
+use crate::pipeline::{distilled, effects, DenoiserConfig, PlannedLora};
 use crate::request::{Inpaint, Task};
 use crate::sampling::Schedule;
 use crate::{Request, Result};
@@ -19,6 +19,10 @@ use crate::{Request, Result};
 /// Strengths where none is said: diffusers'. The help of `--strength` names them.
 const IMAGE_STRENGTH: f64 = 0.8;
 const INPAINT_STRENGTH: f64 = 1.0;
+
+/// Places of T5 where nothing is said: diffusers'. The help of `--max-tokens` names them.
+const FLUX_TOKENS: usize = 512;
+const SD3_TOKENS: usize = 256;
 
 /// What will be done.
 #[derive(Debug, Clone)]
@@ -63,7 +67,7 @@ impl Plan {
         family.check_task(request.task(), &files.name())?;
         request.validate()?;
         let defaults = family.defaults(files.is_built_in()).or_known(hub::known_defaults(&request.model));
-        let (canvas, mut notes) = match Canvas::prepare(&mut request, defaults.size)? {
+        let (canvas, mut notes) = match Canvas::prepare(&mut request, defaults.size, family.side_step())? {
             Some(Prepared { canvas, notes }) => (Some(Arc::new(canvas)), notes),
             None => (None, Vec::new()),
         };
@@ -80,13 +84,15 @@ impl Plan {
         if canvas.is_none() {
             notes.extend(control::size(&mut request, &shown)?);
         }
-        fill_in(&mut request, &defaults);
+        fill_in(&mut request, &defaults, &family);
         request.validate()?;
+        let size = (request.image.width.unwrap_or_default(), request.image.height.unwrap_or_default());
+        family.check_size(size)?;
         let (controls, said) = control::plan(&mut request, shown, canvas.as_deref(), (&family, &files))?;
         notes.extend(said);
         let s = &request.sampling;
         let schedule = Schedule::plan(
-            &family.scheduler,
+            &family.scheduler.clone().with_image_tokens(family.tokens(size)),
             s.scheduler,
             s.sigmas,
             s.steps.unwrap_or_default(),
@@ -163,7 +169,7 @@ fn strength(request: &Request) -> f64 {
     request.input.as_ref().and_then(|input| input.strength).unwrap_or(1.0)
 }
 
-fn fill_in(request: &mut Request, defaults: &Defaults) {
+fn fill_in(request: &mut Request, defaults: &Defaults, family: &Family) {
     let task = request.task();
     if let Some(input) = &mut request.input {
         input.strength.get_or_insert(if task == Task::Inpaint { INPAINT_STRENGTH } else { IMAGE_STRENGTH });
@@ -179,11 +185,28 @@ fn fill_in(request: &mut Request, defaults: &Defaults) {
     image.height.get_or_insert(defaults.size.1);
     image.batch.get_or_insert(1);
     request.prompt.clip_skip.get_or_insert(1);
+    match family.denoiser {
+        DenoiserConfig::Unet(_) => {}
+        DenoiserConfig::Flux(_) => {
+            request.prompt.max_tokens.get_or_insert(FLUX_TOKENS);
+            request.sampling.true_cfg.get_or_insert(1.0);
+        }
+        DenoiserConfig::Mmdit(_) => {
+            request.prompt.max_tokens.get_or_insert(SD3_TOKENS);
+        }
+    }
 }
 
-/// Models distilled to take the guidance scale as an input are not guided by a second prediction.
+/// Models distilled to take the guidance scale as an input are not guided by a second prediction, but for FLUX where that is asked
+/// for and there is something to lead away from.
 fn is_guided(request: &Request, family: &Family) -> bool {
-    request.sampling.guidance.is_some_and(|g| g > 1.0) && family.unet.time_cond_proj_dim.is_none()
+    let (sampling, prompt) = (&request.sampling, &request.prompt);
+    match family.denoiser {
+        DenoiserConfig::Flux(_) => sampling.true_cfg.is_some_and(|scale| scale > 1.0) && prompt.negative.is_some(),
+        DenoiserConfig::Unet(_) | DenoiserConfig::Mmdit(_) => {
+            sampling.guidance.is_some_and(|g| g > 1.0) && !family.denoiser.takes_guidance()
+        }
+    }
 }
 
 fn without_effect(request: &Request, family: &Family) -> Vec<String> {
@@ -195,28 +218,7 @@ fn without_effect(request: &Request, family: &Family) -> Vec<String> {
     for lora in request.loras.iter().filter(|lora| lora.scale == 0.0 && lora.text_scale() == 0.0) {
         warnings.push(format!("the LoRA `{}` has no effect: its scale is 0", model_label(&lora.file)));
     }
-    let prompt = &request.prompt;
-    if !is_guided(request, family) {
-        if prompt.negative.as_deref().is_some_and(|n| !n.is_empty()) || prompt.negative_2.is_some() {
-            warnings.push("the negative prompt has no effect: guidance is 1 or below".to_string());
-        }
-        if request.sampling.guidance_rescale.is_some_and(|r| r > 0.0) {
-            warnings.push("guidance rescaling has no effect: guidance is 1 or below".to_string());
-        }
-    }
-    if !family.two_encoders() {
-        let image = &request.image;
-        let given = [
-            (prompt.text_2.is_some(), "the second prompt"),
-            (prompt.negative_2.is_some(), "the second negative prompt"),
-            (image.original_size.is_some(), "the original size"),
-            (image.crop.is_some(), "the crop"),
-        ];
-        let names: Vec<&str> = given.iter().filter(|(given, _)| *given).map(|(_, name)| *name).collect();
-        if !names.is_empty() {
-            let verb = if names.len() == 1 { "has" } else { "have" };
-            warnings.push(format!("{} {verb} no effect: the model is not of the SDXL family", names.join(" and ")));
-        }
-    }
+    warnings.extend(effects::of_guidance(request, family, is_guided(request, family)));
+    warnings.extend(effects::of_family(request, family));
     warnings
 }

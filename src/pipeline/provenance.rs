@@ -8,9 +8,6 @@ use crate::hub::{Content, HashStore, ModelFiles};
 use crate::image::{lora_hash, short_hash, FileHash, LoraFacts, Provenance};
 use crate::pipeline::{Machine, Plan, PlannedLora};
 
-/// The component whose file stands for the model, as A1111 takes the checkpoint.
-const MAIN_COMPONENT: &str = "unet";
-
 /// Hashes of files. What could not be read has none: no picture fails for that.
 #[derive(Debug, Clone, Default)]
 pub struct Hashes {
@@ -48,11 +45,11 @@ impl Default for HashTask {
 }
 
 impl HashTask {
-    /// That of a model with LoRAs, not begun.
+    /// That of a model with LoRAs, not begun. The file of the denoiser, `component`, stands for the model, as A1111 takes the checkpoint.
     #[must_use]
-    pub fn of(files: &ModelFiles, loras: &[PlannedLora]) -> Self {
+    pub fn of(files: &ModelFiles, component: &str, loras: &[PlannedLora]) -> Self {
         let loras = loras.iter().map(|planned| PathBuf::from(&planned.lora.file));
-        HashTask::Waiting(files.content(MAIN_COMPONENT), loras.collect())
+        HashTask::Waiting(files.content(component), loras.collect())
     }
 
     /// Starts hashing, unless that was done.

@@ -1,10 +1,10 @@
-//! From the first latents to the last: the UNet with classifier-free guidance, handed to a sampler.
+//! From the first latents to the last: the denoiser with guidance, handed to a sampler.
 
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 
-use crate::models::unet::guidance_embedding;
+use crate::models::unet::{guidance_embedding, UNet2DConditionModel};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::control::{Guides, Parts};
 use crate::pipeline::decode;
@@ -13,7 +13,8 @@ use crate::pipeline::inpaint::Inpainting;
 use crate::pipeline::latents::Start;
 use crate::pipeline::model::Model;
 use crate::pipeline::prepared::PreparedTexts;
-use crate::pipeline::{Event, Events, Machine, Phase, Plan};
+use crate::pipeline::transformed::{Flux, Sd3};
+use crate::pipeline::{Denoiser as Network, Event, Events, Machine, Phase, Plan};
 use crate::sampling::{self, guidance, Denoiser, Noise, Step};
 use crate::text::Conditioning;
 use crate::{Error, Result};
@@ -37,7 +38,7 @@ pub fn sample(
     let begun = Instant::now();
     let Start { latents, inpainting } = start;
     let inpainting = inpainting.as_ref();
-    let mut denoiser = Guided::new(plan, model, text, inpainting, latents.device())?;
+    let mut denoiser = denoiser(plan, model, text, inpainting, latents.device())?;
     events.on(Event::Begin { phase: Phase::Sample, total: plan.schedule.steps() })?;
     let mut watch = |step: &Step<'_>| {
         if step.complete {
@@ -49,9 +50,24 @@ pub fn sample(
         }
         inpainting.map_or(Ok(None), |inpainting| inpainting.after_call(&plan.schedule, step))
     };
-    let latents = sampling::sample(&plan.schedule, &mut denoiser, noise, latents, &mut watch)?;
+    let latents = sampling::sample(&plan.schedule, denoiser.as_mut(), noise, latents, &mut watch)?;
     events.on(Event::End { phase: Phase::Sample, seconds: begun.elapsed().as_secs_f64() })?;
     Ok(latents)
+}
+
+/// The plan's denoiser for this text, on this device.
+pub(super) fn denoiser<'a>(
+    plan: &'a Plan,
+    model: &'a Model,
+    text: &'a Encoding,
+    inpainting: Option<&'a Inpainting>,
+    device: &Device,
+) -> Result<Box<dyn Denoiser + 'a>> {
+    Ok(match &model.denoiser {
+        Network::Unet(unet) => Box::new(Guided::new(plan, (model, unet), text, inpainting, device)?),
+        Network::Flux(network) => Box::new(Flux { plan, network, text }),
+        Network::Mmdit(network) => Box::new(Sd3 { plan, network, text }),
+    })
 }
 
 /// Hands on the pictures predicted at a step. An early prediction may be flat: that is no failure of the run.
@@ -79,9 +95,9 @@ fn show(
 }
 
 /// The UNet with classifier-free guidance (Ho and Salimans 2022), and ControlNets beside it.
-pub(super) struct Guided<'a> {
+struct Guided<'a> {
     plan: &'a Plan,
-    model: &'a Model,
+    unet: &'a UNet2DConditionModel,
     text: &'a Encoding,
     inpainting: Option<&'a Inpainting>,
     guides: Guides<'a>,
@@ -108,25 +124,20 @@ impl Denoiser for Guided<'_> {
 }
 
 impl<'a> Guided<'a> {
-    /// The plan's denoiser for this text, on this device.
-    pub(super) fn new(
+    fn new(
         plan: &'a Plan,
-        model: &'a Model,
+        (model, unet): (&'a Model, &'a UNet2DConditionModel),
         text: &'a Encoding,
         inpainting: Option<&'a Inpainting>,
         device: &Device,
     ) -> Result<Self> {
         let time_ids = time_ids(&plan.request, device)?;
         let guidance = plan.request.sampling.guidance.unwrap_or(1.0);
-        let timestep_cond = plan
-            .family
-            .unet
-            .time_cond_proj_dim
-            .map(|width| guidance_embedding(guidance, width, &time_ids))
-            .transpose()?;
+        let width = plan.family.denoiser.unet().and_then(|unet| unet.time_cond_proj_dim);
+        let timestep_cond = width.map(|width| guidance_embedding(guidance, width, &time_ids)).transpose()?;
         let guides = Guides::new(plan, &model.controls, device)?;
         let prepared = PreparedTexts::default();
-        Ok(Guided { plan, model, text, inpainting, guides, time_ids, timestep_cond, prepared, calls: 0 })
+        Ok(Guided { plan, unet, text, inpainting, guides, time_ids, timestep_cond, prepared, calls: 0 })
     }
 
     fn guided(
@@ -168,7 +179,7 @@ impl<'a> Guided<'a> {
     ) -> Result<Tensor> {
         let batch = Batch::new(sample, timestep, conditionings, &self.time_ids, self.timestep_cond.as_ref())?;
         let residuals = self.guides.residuals(&batch, parts, self.calls)?;
-        let unet = &self.model.unet;
+        let unet = self.unet;
         let text = self.prepared.get(|text| unet.prepare(text), &batch.conditionings, batch.each()?)?;
         Ok(unet.forward(&batch.input(text, residuals.as_ref()))?)
     }

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::controlnet::{ControlNetConfig, ControlNetModel};
+use crate::models::flux::{FluxConfig, FluxTransformer};
+use crate::models::mmdit::{Mmdit, MmditConfig};
+use crate::models::t5::{T5Config, T5Encoder};
 use crate::models::unet::{UNet2DConditionModel, UNetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
 use crate::nn::{ParamSource, Params, Survey};
@@ -35,6 +38,13 @@ pub fn survey(config: &str, class: Option<&str>, source: Arc<dyn ParamSource>) -
             }
             ClipTextModel::new(&config, &params).map(drop)
         }
+        Some("FluxTransformer2DModel") => {
+            FluxTransformer::new(&FluxConfig::from_json(config)?, &params).map(drop).map_err(Into::into)
+        }
+        Some("SD3Transformer2DModel") => {
+            Mmdit::new(&MmditConfig::from_json(config)?, &params).map(drop).map_err(Into::into)
+        }
+        Some("T5EncoderModel") => T5Encoder::new(&T5Config::from_json(config)?, &params).map(drop).map_err(Into::into),
         _ => return Ok(None),
     };
     let survey = params.surveyed();

@@ -23,11 +23,13 @@ pub struct EncodeOptions {
     pub weighting: Weighting,
     /// What happens to a prompt of more than 75 tokens.
     pub long_prompt: LongPrompt,
+    /// Places of T5, for models that have one; absent, 512.
+    pub max_tokens: Option<usize>,
 }
 
-/// The text encoders of a family.
+/// The text encoders of Stable Diffusion 1, 2 and SDXL.
 #[derive(Debug, Clone)]
-pub struct TextStack {
+pub struct ClipStack {
     encoders: Vec<TextEncoder>,
     family: Family,
 }
@@ -40,17 +42,17 @@ enum Family {
     Sdxl,
 }
 
-impl TextStack {
+impl ClipStack {
     /// Stable Diffusion 1.x and 2.x.
     #[must_use]
     pub fn sd(encoder: TextEncoder) -> Self {
-        TextStack { encoders: vec![encoder], family: Family::Sd }
+        ClipStack { encoders: vec![encoder], family: Family::Sd }
     }
 
     /// SDXL and SDXL Turbo.
     #[must_use]
     pub fn sdxl(first: TextEncoder, second: TextEncoder) -> Self {
-        TextStack { encoders: vec![first, second], family: Family::Sdxl }
+        ClipStack { encoders: vec![first, second], family: Family::Sdxl }
     }
 
     /// The encoders in their order, for words to be added.

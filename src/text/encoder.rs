@@ -62,6 +62,12 @@ impl TextEncoder {
         Ok(TextEncoder { tokenizer, model, device: device.clone(), triggers: Vec::new(), vectors: Vec::new() })
     }
 
+    /// The same with the pooled vector as it is, whatever projection the file has.
+    #[must_use]
+    pub fn without_projection(self) -> Self {
+        TextEncoder { model: self.model.without_projection(), ..self }
+    }
+
     /// Width of a token's vector.
     #[must_use]
     pub fn width(&self) -> usize {

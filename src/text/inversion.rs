@@ -9,7 +9,7 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor};
 
-use super::encode::TextStack;
+use super::encode::ClipStack;
 use super::encoder::TextEncoder;
 use crate::error::{Error, Result};
 use crate::nn::ParamSource;
@@ -89,7 +89,7 @@ impl Inversion {
     }
 }
 
-impl TextStack {
+impl ClipStack {
     /// Makes the embedding's words stand for its vectors in all prompts.
     ///
     /// # Errors

@@ -11,7 +11,7 @@
 //! - [`chunks`]: token tables of 77 places with a weight a token.
 //! - [`emphasis`]: weights applied to hidden states.
 //! - [`encoder`]: one text encoder with its tokenizer; [`encode`]: those of a model family, and a prompt's schedule of
-//!   [`conditioning`]s.
+//!   [`conditioning`]s. [`joint`]: those of FLUX and Stable Diffusion 3, with T5, which read a prompt as it is; [`stack`]: either.
 //!
 //! Only [`crate::pipeline`] calls in here. Nothing here knows command-line flags.
 
@@ -21,16 +21,20 @@ pub mod emphasis;
 pub mod encode;
 pub mod encoder;
 pub mod inversion;
+pub mod joint;
 pub mod prompt;
+pub mod stack;
 pub mod t5_tokenizer;
 pub mod tokenizer;
 pub mod vocabulary;
 pub mod wildcards;
 
 pub use conditioning::{Conditioning, Encoded};
-pub use encode::{EncodeOptions, TextStack};
+pub use encode::{ClipStack, EncodeOptions};
 pub use encoder::TextEncoder;
 pub use inversion::Inversion;
+pub use joint::{JointKind, JointText, T5TextEncoder};
+pub use stack::TextStack;
 pub use t5_tokenizer::{T5Tokenizer, T5Tokens};
 pub use tokenizer::{ClipTokenizer, Padding};
 pub use vocabulary::{clip_files, TokenizerFiles};

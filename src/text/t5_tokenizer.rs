@@ -89,9 +89,13 @@ impl T5Tokenizer {
     pub fn from_json(label: &str, json: &[u8]) -> Result<Self> {
         let file = |e: serde_json::Error| broken(label, "tokenizer.json", e);
         let json: TokenizerJson = serde_json::from_slice(json).map_err(file)?;
-        let charsmap = precompiled(&json.normalizer).map(|value| serde_json::from_value(value.clone()));
+        // From text: the library borrows the table from it. Its own message would quote all of it.
+        let table = |value: &Value| serde_json::from_str::<Precompiled>(&value.to_string()).ok();
+        let table =
+            |value| table(value).ok_or_else(|| broken(label, "tokenizer.json", "its table of characters is damaged"));
+        let charsmap = precompiled(&json.normalizer).map(table).transpose()?;
         let added: Vec<String> = json.added_tokens.into_iter().map(|added| added.content).collect();
-        Self::build(label, json.model.vocab, charsmap.transpose().map_err(file)?, &added)
+        Self::build(label, json.model.vocab, charsmap, &added)
     }
 
     fn build(
@@ -115,6 +119,12 @@ impl T5Tokenizer {
         let special = SPECIAL.into_iter().chain(added.iter().map(String::as_str));
         inner.add_special_tokens(special.map(|token| AddedToken::from(token, true))).map_err(library)?;
         Ok(T5Tokenizer { inner })
+    }
+
+    /// Pieces, those that were added included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.inner.get_vocab_size(true)
     }
 
     /// The ids of a text for `places` places, the end token always among them.
@@ -195,6 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_characters_is_read_from_a_file() {
+        let charsmap = Precompiled::from(CHARSMAP).unwrap();
+        let normalizer = serde_json::to_value(&charsmap).unwrap();
+        let vocabulary: Vec<(&str, f64)> = VOCABULARY
+            .lines()
+            .map(|line| line.split_once('\t').unwrap())
+            .map(|(p, s)| (p, s.parse().unwrap()))
+            .collect();
+        let json = serde_json::json!({
+            "normalizer": { "type": "Sequence", "normalizers": [normalizer] },
+            "model": { "vocab": vocabulary },
+        });
+        let tokenizer = T5Tokenizer::from_json("t5", json.to_string().as_bytes()).unwrap();
+        let ids = |tokenizer: &T5Tokenizer| tokenizer.encode("½ cup ﬁ", 12).unwrap();
+        assert_eq!(ids(&tokenizer), ids(&T5Tokenizer::embedded().unwrap()));
+    }
+
+    #[test]
     fn what_is_too_long_is_cut_before_the_end_and_told() {
         let tokenizer = T5Tokenizer::embedded().unwrap();
         let tokens = tokenizer.encode("a red apple on a table", 4).unwrap();
@@ -210,6 +238,9 @@ mod tests {
     fn faulty_files_are_named() {
         let error = |json: &str| T5Tokenizer::from_json("my/tokenizer", json.as_bytes()).unwrap_err().to_string();
         assert!(error("{").contains("`my/tokenizer` is damaged: tokenizer.json"));
+        let table =
+            r#"{"model": {"vocab": []}, "normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}}"#;
+        assert!(error(table).contains("its table of characters is damaged"));
         assert!(error(r#"{"model": {"vocab": {"a": 1}}}"#).contains("tokenizer.json"));
         assert!(
             error(r#"{"model": {"vocab": [["<pad>", 0.0], ["a", 1.0]]}}"#).contains("`</s>` is not at its place, 1")

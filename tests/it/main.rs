@@ -14,6 +14,7 @@ mod convert;
 mod determinism;
 mod download;
 mod download_web;
+mod flux;
 mod golden;
 mod help;
 mod hub;

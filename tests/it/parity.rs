@@ -78,3 +78,13 @@ fn sd21_pictures_are_those_of_diffusers() {
 fn sdxl_pictures_are_those_of_diffusers() {
     compare("sdxl-");
 }
+
+#[test]
+fn flux_pictures_are_those_of_diffusers() {
+    compare("flux-");
+}
+
+#[test]
+fn sd35_pictures_are_those_of_diffusers() {
+    compare("sd35");
+}

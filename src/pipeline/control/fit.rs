@@ -16,13 +16,24 @@ pub fn family_of(config: &UNetConfig) -> detect::Family {
     }
 }
 
+/// The UNet of a model, which ControlNets are for.
+///
+/// # Errors
+/// [`Error::Model`] when its denoiser is a transformer.
+pub fn unet_of(family: &Family) -> Result<&UNetConfig> {
+    family.denoiser.unet().ok_or_else(|| {
+        let message = format!("ControlNets for {} are not supported yet", family.denoiser.family_name());
+        Error::model(message, "leave out `--control`, or take a model of Stable Diffusion 1.x, 2.x or SDXL")
+    })
+}
+
 /// Refuses a ControlNet of another family or size than the model `name`.
 ///
 /// # Errors
 /// [`Error::Model`] that names the family of each.
 pub fn check(files: &ControlFiles, config: &ControlNetConfig, family: &Family, name: &str) -> Result<()> {
     let Some(misfit) = misfit(config, family)? else { return Ok(()) };
-    let (own, model) = (family_of(&config.encoder), family_of(&family.unet));
+    let (own, model) = (family_of(&config.encoder), family_of(unet_of(family)?));
     if own != model {
         return Err(of_another_family(files, own, (name, model), Some(misfit)));
     }
@@ -47,7 +58,7 @@ pub fn of_another_family(
 
 /// What does not fit.
 fn misfit(config: &ControlNetConfig, family: &Family) -> Result<Option<String>> {
-    let (own, unet) = (&config.encoder, &family.unet);
+    let (own, unet) = (&config.encoder, unet_of(family)?);
     let (own_plan, plan) = (own.encoder_plan("ControlNet")?, unet.encoder_plan("UNet")?);
     let (given, taken) = (own_plan.skips(own.block_out_channels[0]), plan.skips(unet.block_out_channels[0]));
     let widths = |config: &UNetConfig| config.cross_attention_dim.expand(config.block_out_channels.len());

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::fit::{check, family_of, of_another_family};
+use super::fit::{check, family_of, of_another_family, unet_of};
 use crate::control::{control_map, Preprocessor, Settings};
 use crate::hub::{Annotators, ControlFiles, ModelFiles};
 use crate::image::input::{fit, load, picture_size, Alpha, Mask, Resize, Source};
@@ -88,8 +88,11 @@ pub fn plan(
 ) -> Result<(Vec<PlannedControl>, Vec<String>)> {
     let side = |side: Option<usize>| side.unwrap_or_default() as u32;
     let size = (side(request.image.width), side(request.image.height));
-    let (base, mut planned, mut notes) = (family_of(&family.unet), Vec::new(), Vec::new());
-    let unet = if request.controls.is_empty() { String::new() } else { model.text("unet/config.json")? };
+    if request.controls.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let (base, mut planned, mut notes) = (family_of(unet_of(family)?), Vec::new(), Vec::new());
+    let unet = model.text("unet/config.json")?;
     for (control, picture) in request.controls.iter_mut().zip(pictures) {
         let files = ControlFiles::find(&control.model, base)?;
         notes.extend(files.found());

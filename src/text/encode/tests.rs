@@ -28,27 +28,27 @@ fn encoder(model: &str, tokenizer: &str) -> TextEncoder {
     TextEncoder::new(tokenizer, model, &Device::Cpu).unwrap()
 }
 
-fn sd(name: &str) -> TextStack {
-    TextStack::sd(encoder(&format!("models/{name}/text_encoder"), &format!("models/{name}/tokenizer")))
+fn sd(name: &str) -> ClipStack {
+    ClipStack::sd(encoder(&format!("models/{name}/text_encoder"), &format!("models/{name}/tokenizer")))
 }
 
-fn sdxl() -> TextStack {
-    TextStack::sdxl(
+fn sdxl() -> ClipStack {
+    ClipStack::sdxl(
         encoder("models/sdxl/text_encoder", "models/sdxl/tokenizer"),
         encoder("models/sdxl/text_encoder_2", "models/sdxl/tokenizer_2"),
     )
 }
 
 /// The encoder that the emphasis table was made with; `padding` names a model whose tokenizer pads as wanted.
-fn emphasis_stack(padding: &str) -> TextStack {
-    TextStack::sd(encoder("prompts/text_encoder", &format!("models/{padding}/tokenizer")))
+fn emphasis_stack(padding: &str) -> ClipStack {
+    ClipStack::sd(encoder("prompts/text_encoder", &format!("models/{padding}/tokenizer")))
 }
 
 fn options(clip_skip: usize, weighting: Weighting) -> EncodeOptions {
-    EncodeOptions { clip_skip: Some(clip_skip), weighting, long_prompt: LongPrompt::Chunk }
+    EncodeOptions { clip_skip: Some(clip_skip), weighting, long_prompt: LongPrompt::Chunk, max_tokens: None }
 }
 
-fn encode(stack: &TextStack, text: &str) -> Encoded {
+fn encode(stack: &ClipStack, text: &str) -> Encoded {
     stack.encode(text, None, 10, &EncodeOptions::default()).unwrap()
 }
 
@@ -160,7 +160,7 @@ fn two_prompts_change_at_the_steps_of_both() {
 
 #[test]
 fn clip_skip_has_an_end() {
-    let largest = |stack: &TextStack| {
+    let largest = |stack: &ClipStack| {
         let works = |skip: &usize| stack.encode("a", None, 1, &options(*skip, Weighting::A1111)).is_ok();
         assert!(!works(&0));
         (1..20).take_while(works).last().unwrap()
@@ -243,7 +243,7 @@ fn an_embedding_of_sdxl_goes_to_both_encoders() {
 
 #[test]
 fn embeddings_of_other_widths_are_refused_with_both() {
-    let error = |stack: &mut TextStack, name: &str| stack.add_inversion(&inversion(name)).unwrap_err().to_string();
+    let error = |stack: &mut ClipStack, name: &str| stack.add_inversion(&inversion(name)).unwrap_err().to_string();
     let widths = "is of width 48, the model's text encoders of width 40 and 48";
     assert!(error(&mut sdxl(), "a1111.pt").ends_with(widths));
     let widths = "is of width 40 and 48, the model's text encoder of width 48";

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Pictures of the tiny FLUX and Stable Diffusion 3.5 by diffusers, for `tests/it/parity.rs`.
+
+Adds to tests/fixtures/pictures what `pictures.py` leaves there: lines of cases.json and a PNG for each picture. Run it after that one:
+
+    python3 tools/reference/transformers.py
+"""
+import json
+from pathlib import Path
+
+import diffusers as d
+import torch
+from PIL import Image
+
+FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "fixtures"
+OUT = FIXTURES / "pictures"
+PROMPT = "a photo of a red cat"
+SIZE = {"width": 64, "height": 80}
+FLUX = {None: d.FluxPipeline, "img2img": d.FluxImg2ImgPipeline, "inpaint": d.FluxInpaintPipeline}
+SD3 = {None: d.StableDiffusion3Pipeline, "img2img": d.StableDiffusion3Img2ImgPipeline,
+       "inpaint": d.StableDiffusion3InpaintPipeline}
+
+# Name, what sdgen does beyond `generate`, steps, and options of both.
+FLUX_CASES = [
+    ("flux-dev", None, 4, {"guidance": 3.5}),
+    ("flux-dev-true-cfg", None, 3, {"guidance": 3.5, "true_cfg": 2.5, "negative": "blurry", "tokens": 64}),
+    ("flux-dev-img2img", "img2img", 5, {"guidance": 3.5, "strength": 0.7}),
+    ("flux-dev-inpaint", "inpaint", 4, {"guidance": 3.5, "strength": 0.8}),
+    ("flux-dev-inpaint-whole", "inpaint", 3, {"guidance": 3.5, "strength": 1.0}),
+]
+SD35_CASES = [
+    ("sd35", None, 4, {"guidance": 5.0, "negative": "blurry"}),
+    ("sd35-no-t5", None, 3, {"guidance": 5.0, "no_t5": True}),
+    ("sd35-batch", None, 3, {"guidance": 1.0, "batch": 2}),
+    ("sd35-inpaint", "inpaint", 4, {"guidance": 5.0, "strength": 0.6}),
+]
+
+
+def paint(pipe, arguments):
+    """The pictures. Stable Diffusion 3's inpainting of diffusers 0.42.1 decodes without the VAE's shift, unlike its other pipelines,
+    which is a mistake: its latents are decoded as those are."""
+    if not isinstance(pipe, d.StableDiffusion3InpaintPipeline):
+        return pipe(**arguments).images
+    latents, config = pipe(output_type="latent", **arguments).images, pipe.vae.config
+    with torch.no_grad():
+        decoded = pipe.vae.decode(latents / config.scaling_factor + config.shift_factor).sample
+    return pipe.image_processor.postprocess(decoded)
+
+
+def options(case):
+    """What sdgen is asked, and what that is in diffusers."""
+    command, steps, o = case[1], case[2], case[3]
+    ours = {"--prompt": PROMPT, "--steps": str(steps), "--guidance": str(o["guidance"]),
+            "--width": str(SIZE["width"]), "--height": str(SIZE["height"])}
+    theirs = dict(prompt=PROMPT, num_inference_steps=steps, guidance_scale=o["guidance"], **SIZE)
+    pairs = {"true_cfg": ("--true-cfg", "true_cfg_scale"), "negative": ("--negative-prompt", "negative_prompt"),
+             "tokens": ("--max-tokens", "max_sequence_length"), "strength": ("--strength", "strength"),
+             "batch": ("--batch", "num_images_per_prompt")}
+    for key, (option, argument) in pairs.items():
+        if key in o:
+            ours[option] = str(o[key])
+            theirs[argument] = o[key]
+    if "no_t5" in o:
+        ours["--no-t5"] = None
+    if command:
+        ours |= {"--image": "picture.png", "--resize": "stretch", "--alpha": "drop"}
+        theirs["image"] = Image.open(OUT / "given" / "picture.png").convert("RGB").resize(
+            (SIZE["width"], SIZE["height"]), Image.LANCZOS)
+    if command == "inpaint":
+        ours |= {"--mask": "mask.png", "--no-paste-back": None}
+        theirs["mask_image"] = Image.open(OUT / "given" / "mask.png").resize((SIZE["width"], SIZE["height"]), Image.LANCZOS)
+    return ours, theirs
+
+
+def main():
+    torch.set_num_threads(1)
+    table = [row for row in json.loads((OUT / "cases.json").read_text()) if row["model"] not in ("flux-dev", "sd35")]
+    number = 300
+    for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES)):
+        for case in cases:
+            number += 1
+            without = {"text_encoder_3": None, "tokenizer_3": None} if "no_t5" in case[3] else {}
+            pipe = kinds[case[1]].from_pretrained(FIXTURES / "models" / model, torch_dtype=torch.float32, **without)
+            pipe.set_progress_bar_config(disable=True)
+            ours, theirs = options(case)
+            pictures = paint(pipe, {"generator": torch.Generator("cpu").manual_seed(number), **theirs})
+            for index, image in enumerate(pictures):
+                image.save(OUT / f"{case[0]}-{index}.png", optimize=True)
+            ours["--seed"] = str(number)
+            table.append({"name": case[0], "model": model, "command": case[1] or "generate", "pictures": len(pictures),
+                          "arguments": [word for pair in ours.items() for word in pair if word is not None]})
+    lines = ",\n".join(json.dumps(row) for row in table)
+    (OUT / "cases.json").write_text(f"[\n{lines}\n]\n")
+
+
+main()

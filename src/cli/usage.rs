@@ -49,6 +49,11 @@ fn missing(e: &clap::Error) -> Vec<String> {
 
 /// What clap suggests, or what we know that users mean.
 fn suggestion(e: &clap::Error) -> Option<String> {
+    if e.kind() == ErrorKind::UnknownArgument && text(e, ContextKind::InvalidArg) == "--control" {
+        return Some(
+            "`sdgen controlnet` takes it, and with a picture to begin with `sdgen img2img` and `sdgen inpaint`".into(),
+        );
+    }
     let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
     if let Some(near) = near.iter().map(|kind| text(e, *kind)).find(|s| !s.is_empty()) {
         return Some(format!("did you mean `{near}`?"));
@@ -119,6 +124,7 @@ mod tests {
     fn near_names_are_suggested() {
         assert_eq!(refused(&["generate", "x", "--step", "3"]).1, "did you mean `--steps`?");
         assert_eq!(refused(&["genrate", "x"]).1, "did you mean `generate`?");
+        assert!(refused(&["generate", "x", "--control", "canny=a.png"]).1.starts_with("`sdgen controlnet` takes it"));
         assert_eq!(refused(&["generate", "x", "--color", "alway"]).1, "did you mean `always`?");
     }
 

@@ -120,6 +120,9 @@ pub fn plan(
             Preprocessing::Auto | Preprocessing::None => placed,
         };
         let mask = canvas.and_then(|canvas| canvas.mask.clone()).filter(|_| kind.as_deref() == Some(INPAINT));
+        if kind.as_deref() == Some(INPAINT) && mask.is_none() {
+            notes.push("the ControlNet for inpainting sees no mask: `sdgen inpaint --mask` gives it one".into());
+        }
         planned.push(PlannedControl { files, config, picture, mask });
     }
     Ok((planned, notes))

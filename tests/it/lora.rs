@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sdgen::error::exit_code;
 
-use crate::single_file::{checkpoint, ckpt, file, fixtures, read, Stored};
+use crate::single_file::{checkpoint, ckpt, file, fixtures, gguf, read, Stored};
 use crate::support::{difference, pixels, Outcome, Sandbox};
 
 /// A sandbox with the LoRAs of the fixtures.
@@ -102,12 +102,14 @@ fn all_containers_work_alike() {
     let expected = picture(&sandbox, &["-l", "sd15-kohya.safetensors"]);
     fs::write(sandbox.path("style.pt"), ckpt(&kohya(), 0)).unwrap();
     assert_eq!(picture(&sandbox, &["-l", "style.pt"]), expected);
-    let model = sandbox.path("model.safetensors");
-    fs::write(&model, file(&checkpoint("sd15"), &[])).unwrap();
     let folder = sd15();
     let more = ["--config", folder.to_str().unwrap(), "-l", "style.pt"];
-    let outcome = paint(&sandbox, &model, &more).succeeds();
-    assert_eq!(pixels(&outcome.stdout), expected);
+    let tensors = checkpoint("sd15");
+    for (name, bytes) in [("model.safetensors", file(&tensors, &[])), ("model.gguf", gguf(&tensors))] {
+        fs::write(sandbox.path(name), bytes).unwrap();
+        let outcome = paint(&sandbox, &sandbox.path(name), &more).succeeds();
+        assert_eq!(pixels(&outcome.stdout), expected, "{name}");
+    }
 }
 
 #[test]

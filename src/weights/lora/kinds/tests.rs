@@ -86,6 +86,30 @@ fn kinds_are_merged_by_their_formulas() {
 }
 
 #[test]
+fn thin_matrices_multiply_to_the_change() {
+    let file = kinds();
+    let names: BTreeSet<String> = file.names().iter().map(|name| name.split('/').next().unwrap().into()).collect();
+    let mut products = Vec::new();
+    for name in &names {
+        let case = Case { file: &file, name };
+        let Some(change) = Changes::of(&case.module(), None).unwrap().weight else { continue };
+        let weight = case.get("model.weight").unwrap();
+        let rows = 1..weight.dims()[0];
+        let factors = change.factors(&rows).unwrap();
+        assert_eq!(factors.is_some(), change.is_product(), "{name}");
+        let Some(factors) = factors else { continue };
+        let part = weight.narrow(0, rows.start, rows.len()).unwrap();
+        let expected = change.rows(&Base::new(&part), &rows, 1.0).unwrap();
+        let product = factors.up.matmul(&factors.down).unwrap();
+        assert!(difference(&product, &expected) < 3e-7, "{name}: {}", difference(&product, &expected));
+        assert_eq!(factors.down.dims()[0], change.rank().unwrap());
+        products.push((name.as_str(), change.kind()));
+    }
+    assert!(products.iter().any(|(name, kind)| name.starts_with("locon") && *kind == "LoCon"), "{products:?}");
+    assert!(products.iter().all(|(_, kind)| ["LoRA", "LoCon"].contains(kind)), "{products:?}");
+}
+
+#[test]
 fn dora_is_interpolated_except_for_peft() {
     let file = kinds();
     for name in ["dora_linear", "dora_conv3x3", "dora_linear_on_input"] {

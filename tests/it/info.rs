@@ -60,6 +60,7 @@ fn loras_tell_their_rank_their_family_and_their_words() {
     assert_eq!(lora["algorithm"], "LoRA");
     assert_eq!((&lora["modules"], &lora["text_encoders"]), (&2.into(), &true.into()));
     assert_eq!(lora["ranks"], json!([[4, 1], [8, 1]]));
+    assert_eq!((&lora["dialect"], &lora["alphas"]), (&"kohya".into(), &json!([0.0, 0.0])));
     assert_eq!(lora["trigger"], "sks cat");
     assert_eq!(lora["tags"], json!([["cat", 16], ["outdoors", 5], ["sitting", 3]]));
     assert_eq!(info["metadata"]["ss_sd_model_name"], "v1-5.safetensors");

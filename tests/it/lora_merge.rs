@@ -225,6 +225,27 @@ fn several_loras_become_one_without_loss() {
 }
 
 #[test]
+fn the_family_is_enough_for_loras_of_full_size() {
+    let sandbox = sandbox();
+    for (family, module, width) in [
+        ("sd1", "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k", 768),
+        ("sd2", "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k", 1024),
+        ("sdxl", "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_k", 2048),
+    ] {
+        let down = zeros(&format!("{module}.lora_down.weight"), &[4, width]);
+        let up = zeros(&format!("{module}.lora_up.weight"), &[1280, 4]);
+        let name = format!("in/{family}.safetensors");
+        fs::write(sandbox.path(&name), file(&[down, up], &[])).unwrap();
+        let output = format!("{family}.safetensors");
+        let outcome = sandbox.run(["lora-merge", "--lora-only", &name, &name, "-o", &output]).succeeds();
+        outcome.says(&["1 of 1 modules", "1 module, rank 8"]);
+        let tensors = tensors(&sandbox.path(&output));
+        assert_eq!(tensors[&format!("{module}.lora_down.weight")].shape, [8, width]);
+        assert!(tensors.values().all(|tensor| tensor.dtype == "F16"));
+    }
+}
+
+#[test]
 fn loras_of_sdxl_get_the_names_of_kohyas_scripts() {
     let sandbox = sandbox();
     let line = ["lora-merge", "--lora-only", "-m", &folder("sdxl"), "in/xl.safetensors", "-o", "one.safetensors"];

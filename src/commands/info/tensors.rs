@@ -136,6 +136,17 @@ fn add_lora(add: &mut impl FnMut(&str, &str), lora: &Lora) {
     if !lora.ranks.is_empty() {
         add("rank", &ranks.collect::<Vec<_>>().join(", "));
     }
+    match lora.alphas {
+        Some((low, high)) if low == high => add("alpha", &low.to_string()),
+        Some((low, high)) => add("alpha", &format!("{low} to {high}")),
+        None => {}
+    }
+    if let Some(dialect) = lora.dialect {
+        add("names of", dialect);
+    }
+    if let Some(merged) = &lora.facts.merged_from {
+        add("merged from", merged);
+    }
     if let Some(base) = &lora.facts.base_model {
         add("trained on", base);
     }

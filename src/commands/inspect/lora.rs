@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use candle_core::DType;
 use serde::Serialize;
 
-use crate::weights::lora::roles;
+use crate::nn::ParamSource;
+use crate::weights::lora::roles::{self, Role};
 use crate::weights::WeightFile;
 
 /// Parts of names that only adapters have.
@@ -43,6 +45,10 @@ pub struct Lora {
     pub modules: usize,
     /// Ranks and how many modules have each, largest number first; of matrices that have one.
     pub ranks: Vec<(usize, usize)>,
+    /// The least and the largest alpha, of those that have one.
+    pub alphas: Option<(f32, f32)>,
+    /// Whose names it has: "kohya", "PEFT", ...
+    pub dialect: Option<&'static str>,
     /// Whether it changes text encoders too.
     pub text_encoders: bool,
     /// What its file tells.
@@ -59,6 +65,8 @@ pub struct LoraFacts {
     pub tags: Vec<(String, u64)>,
     /// The model that it was trained on.
     pub base_model: Option<String>,
+    /// What it was merged from, as its file tells.
+    pub merged_from: Option<String>,
 }
 
 impl Lora {
@@ -85,9 +93,45 @@ impl Lora {
             text_encoders: modules.iter().any(of_text),
             modules: modules.len(),
             ranks,
+            alphas: alphas(source, &names),
+            dialect: dialect(&names),
             facts: LoraFacts::of(&file.metadata),
         }
     }
+}
+
+/// The least and the largest number that is stored as an alpha.
+fn alphas(source: &dyn ParamSource, names: &[String]) -> Option<(f32, f32)> {
+    let alphas = names.iter().filter(|name| matches!(roles::split(name), Some((_, Role::Alpha))));
+    let number = |name: &String| {
+        source.info(name).filter(|(shape, _)| shape.elem_count() == 1)?;
+        source.read(name).ok()?.to_dtype(DType::F32).ok()?.reshape(()).ok()?.to_scalar::<f32>().ok()
+    };
+    alphas
+        .filter_map(number)
+        .map(|alpha| (alpha, alpha))
+        .reduce(|(low, high), (alpha, _)| (low.min(alpha), high.max(alpha)))
+}
+
+/// Parts of names that only one program writes, the surest first.
+const DIALECTS: [(&str, &str); 11] = [
+    ("_lora1.", "XLabs"),
+    (".processor.", "diffusers, attention processors"),
+    ("base_model.model.", "PEFT"),
+    ("diffusion_model.", "ComfyUI"),
+    ("lycoris_", "LyCORIS"),
+    ("lora_unet_", "kohya"),
+    ("lora_te", "kohya"),
+    (".lora_A", "PEFT in diffusers"),
+    ("lora_transformer_", "OneTrainer"),
+    (".lora.down", "diffusers"),
+    (".lora_linear_layer.", "diffusers"),
+];
+
+/// Whose names these are.
+fn dialect(names: &[String]) -> Option<&'static str> {
+    let is_in = |part: &str| names.iter().any(|name| name.contains(part));
+    DIALECTS.iter().find(|(part, _)| is_in(part)).map(|(_, dialect)| *dialect)
 }
 
 fn algorithm(names: &[String]) -> &'static str {
@@ -114,6 +158,7 @@ impl LoraFacts {
         LoraFacts {
             trigger: get(&["modelspec.trigger_phrase", "trigger_words", "trigger_phrase"]),
             tags: get(&["ss_tag_frequency"]).map(|json| tags(&json)).unwrap_or_default(),
+            merged_from: get(&["modelspec.merged_from"]),
             base_model: get(&["ss_sd_model_name", "ss_base_model_version", "modelspec.architecture"]),
         }
     }

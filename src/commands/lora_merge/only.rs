@@ -94,8 +94,11 @@ fn names_of(family: lora::Family) -> Result<Vec<lora::Component>> {
     let parts = weights_of(&files, &Family::detect(&files)?)?;
     for (component, source) in &parts {
         let class = if *component == "unet" { "UNet2DConditionModel" } else { "CLIPTextModel" };
-        // Such weights learn their names when a network asks for them.
-        survey(&files.text(&format!("{component}/config.json"))?, Some(class), source.clone())?;
+        // Such weights learn their names and shapes from the network that wants them.
+        let survey = survey(&files.text(&format!("{component}/config.json"))?, Some(class), source.clone())?;
+        for (name, shape) in survey.into_iter().flat_map(|survey| survey.asked) {
+            source.want(&name, &shape.into());
+        }
     }
     Ok(parts)
 }

@@ -34,8 +34,10 @@ pub fn of(component: &str, tensors: &[String]) -> HashMap<String, Vec<String>> {
         return aliases;
     }
     for module in &modules {
-        let Some(short) = module.strip_prefix("text_model.") else { continue };
+        // Files of later versions of transformers do not have it, and adapters do all the same.
+        let short = module.strip_prefix("text_model.").unwrap_or(module);
         add(short, module);
+        add(&format!("text_model.{short}"), module);
         for (old, new) in OLD_TEXT {
             if let Some(front) = module.strip_suffix(new) {
                 add(&format!("{front}{old}"), module);
@@ -63,4 +65,20 @@ fn add_open_clip(aliases: &mut HashMap<String, Vec<String>>, tensors: &[String])
 /// The module that a tensor belongs to.
 fn module(tensor: &str) -> &str {
     TENSORS.iter().find_map(|end| tensor.strip_suffix(end)).unwrap_or(tensor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_encoders_are_known_with_and_without_their_prefix() {
+        for prefix in ["text_model.", ""] {
+            let module = format!("{prefix}encoder.layers.0.self_attn.q_proj");
+            let aliases = of("text_encoder", &[format!("{module}.weight")]);
+            for name in ["text_model_encoder_layers_0_self_attn_q_proj", "encoder_layers_0_self_attn_q_proj"] {
+                assert_eq!(aliases.get(name), Some(&vec![module.clone()]), "{prefix} {name}");
+            }
+        }
+    }
 }

@@ -38,13 +38,15 @@ fn gradients(bytes: &[u8], width: usize, height: usize) -> Vec<Gradient> {
     all.par_chunks_exact_mut(width.max(1)).enumerate().for_each(|(y, row)| {
         let line = |y: usize| &bytes[y * width * 3..][..width * 3];
         let (above, here, below) = (line(y.saturating_sub(1)), line(y), line((y + 1).min(height - 1)));
+        let lines = above.iter().zip(here).zip(below).map(|((a, b), c)| (i16::from(*a), i16::from(*b), i16::from(*c)));
+        // Of each column: its smoothed value, and its slope downwards.
+        let columns: Vec<(i16, i16)> = lines.map(|(a, b, c)| (a + 2 * b + c, c - a)).collect();
         for (x, strongest) in row.iter_mut().enumerate() {
-            let (left, right) = (x.saturating_sub(1) * 3, (x + 1).min(width - 1) * 3);
+            let pixel = |x: usize| &columns[x * 3..x * 3 + 3];
+            let (left, middle, right) = (pixel(x.saturating_sub(1)), pixel(x), pixel((x + 1).min(width - 1)));
             for channel in 0..3 {
-                let value = |line: &[u8], at: usize| i32::from(line[at + channel]);
-                let column = |at| value(above, at) + 2 * value(here, at) + value(below, at);
-                let along = |line| value(line, left) + 2 * value(line, x * 3) + value(line, right);
-                let (dx, dy) = (column(right) - column(left), along(below) - along(above));
+                let dx = i32::from(right[channel].0 - left[channel].0);
+                let dy = i32::from(left[channel].1 + 2 * middle[channel].1 + right[channel].1);
                 let size = dx.abs() + dy.abs();
                 if channel == 0 || size > strongest.size {
                     *strongest = Gradient { dx, dy, size };

@@ -65,9 +65,7 @@ fn loras_tell_their_rank_their_family_and_their_words() {
     assert_eq!(lora["tags"], json!([["cat", 16], ["outdoors", 5], ["sitting", 3]]));
     assert_eq!(info["metadata"]["ss_sd_model_name"], "v1-5.safetensors");
     let text = sandbox.run(["info", "cat.safetensors"]).succeeds();
-    for word in
-        ["Stable Diffusion 1.x LoRA", "trigger words: sks cat", "cat (16)", "ss_sd_model_name: v1-5.safetensors"]
-    {
+    for word in ["SD 1.x LoRA", "trigger words: sks cat", "cat (16)", "ss_sd_model_name: v1-5.safetensors"] {
         assert!(text.text().contains(word), "no `{word}` in: {}", text.text());
     }
 }
@@ -126,7 +124,7 @@ fn models_and_their_parts_are_listed() {
     assert_eq!((&file["types"], &file["metadata"]), (&json!({ "f16": 620 }), &json!({ "format": "pt" })));
     for name in ["emoji", &fixture("models/sd15-inpaint/unet")] {
         let text = sandbox.run(["info", name]).succeeds();
-        assert!(text.text().contains("Stable Diffusion 1.x UNet"), "{}", text.text());
+        assert!(text.text().contains("SD 1.x UNet"), "{}", text.text());
     }
 }
 

@@ -115,10 +115,10 @@ fn all_containers_work_alike() {
 #[test]
 fn a_lora_for_another_family_says_so() {
     let sandbox = sandbox();
-    let words = ["sdxl-peft.safetensors", "is for SDXL, and the model is Stable Diffusion 1.x"];
+    let words = ["sdxl-peft.safetensors", "is for SDXL, and the model is SD 1.x"];
     paint(&sandbox, &sd15(), &["-l", "sdxl-peft.safetensors"]).fails(exit_code::MODEL).says(&words);
     let sdxl = fixtures().join("models/sdxl");
-    let words = ["is for Stable Diffusion 1.x, and the model is SDXL"];
+    let words = ["is for SD 1.x, and the model is SDXL"];
     paint(&sandbox, &sdxl, &["-l", "sd15-kohya.safetensors"]).fails(exit_code::MODEL).says(&words);
     let words = ["is for Stable Diffusion 1.x, and the model is of a family of its own"];
     sandbox.quick(&["-l", "sd15-kohya.safetensors"]).fails(exit_code::MODEL).says(&words);

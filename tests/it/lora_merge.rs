@@ -162,7 +162,7 @@ fn bad_input_leaves_nothing_behind() {
         ("in/cut.safetensors", "out.safetensors", exit_code::MODEL, &["cut.safetensors", "incomplete"][..]),
         ("in/half.safetensors", "out.safetensors", exit_code::MODEL, &["half.safetensors", "missing"]),
         ("in/ranks.safetensors", "out.safetensors", exit_code::MODEL, &["ranks.safetensors", "rank"]),
-        ("in/xl.safetensors", "out.safetensors", exit_code::MODEL, &["SDXL", "Stable Diffusion 1.x"]),
+        ("in/xl.safetensors", "out.safetensors", exit_code::MODEL, &["SDXL", "SD 1.x"]),
         (&unet, "out.safetensors", exit_code::MODEL, &["no LoRA", "UNet"]),
         ("in/nothing.safetensors", "out.safetensors", exit_code::MODEL, &["no LoRA `in/nothing.safetensors`"]),
         ("in/style.safetensors:abc", "out.safetensors", exit_code::USAGE, &["`abc`", "FILE:SCALE"]),

@@ -69,7 +69,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// The kind for people: "Stable Diffusion 1.x UNet, inpainting".
+    /// The kind for people: "SD 1.x UNet, inpainting".
     #[must_use]
     pub fn label(&self) -> String {
         if let (Part::Other, Some(what)) = (self.part, self.variant) {

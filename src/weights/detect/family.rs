@@ -39,9 +39,11 @@ pub enum Variant {
     Channels(usize),
 }
 
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Family {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Family::Sd1 => "SD 1.x",
             Family::Sd2 => "SD 2.x",
             Family::Sdxl => "SDXL",
@@ -49,7 +51,13 @@ impl fmt::Display for Family {
             Family::SdxlEdm => "SDXL in EDM form",
             Family::Sd3 => "SD 3",
             Family::Flux => "FLUX.1",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -44,12 +44,13 @@ impl Family {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Family::Sd1 => "Stable Diffusion 1.x",
-            Family::Sd2 => "Stable Diffusion 2.x",
-            Family::Sdxl => "SDXL",
-            Family::Sd3 => "Stable Diffusion 3",
-            Family::Sd35 => "Stable Diffusion 3.5",
-            Family::Flux => "FLUX.1",
+            Family::Sd1 => detect::Family::Sd1.name(),
+            Family::Sd2 => detect::Family::Sd2.name(),
+            Family::Sdxl => detect::Family::Sdxl.name(),
+            Family::Sd3 => detect::Family::Sd3.name(),
+            // To those who build the network it is the same as its elder.
+            Family::Sd35 => "SD 3.5",
+            Family::Flux => detect::Family::Flux.name(),
         }
     }
 }

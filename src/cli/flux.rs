@@ -9,7 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   sdgen flux \"a lighthouse in a storm\"
   sdgen flux \"a lighthouse in a storm\" --variant dev --guidance 3.5 --steps 28
-  sdgen flux \"a cat\" -m flux1-schnell-Q4_0.gguf --vae ae.safetensors --clip-l clip_l.safetensors --t5 t5xxl.safetensors
+  sdgen flux \"a cat\" -m ./FLUX.1-schnell --max-tokens 256
   sdgen flux \"a cat\" -m flux-dev --true-cfg 3 -n \"blurry\"";
 
 /// Make pictures from a text with FLUX.1.

@@ -70,7 +70,8 @@ fn weights_in_the_prompt_count_unless_told_otherwise() {
 fn every_sampler_paints_its_own_picture() {
     let sandbox = Sandbox::new();
     let mut pictures: Vec<(&str, image::RgbImage)> = Vec::new();
-    for sampler in Sampler::ALL {
+    // Flow matching is another training: its sampler refuses this model.
+    for sampler in Sampler::ALL.iter().filter(|sampler| **sampler != Sampler::FlowEuler) {
         // Enough steps for second-order samplers to differ from first-order ones.
         let line = ["--scheduler", sampler.name(), "--steps", "4", "-o", "-"];
         let picture = pixels(&sandbox.quick(&line).succeeds().stdout);

@@ -120,7 +120,7 @@ fn a_lora_for_another_family_says_so() {
     let sdxl = fixtures().join("models/sdxl");
     let words = ["is for SD 1.x, and the model is SDXL"];
     paint(&sandbox, &sdxl, &["-l", "sd15-kohya.safetensors"]).fails(exit_code::MODEL).says(&words);
-    let words = ["is for Stable Diffusion 1.x, and the model is of a family of its own"];
+    let words = ["is for SD 1.x, and the model is of a family of its own"];
     sandbox.quick(&["-l", "sd15-kohya.safetensors"]).fails(exit_code::MODEL).says(&words);
 }
 

@@ -72,10 +72,13 @@ impl Bare {
                 format!("`{label}` is the refiner of SDXL, which finishes pictures of the base model"),
                 "give the base model: it works without the refiner",
             )),
-            Some(Family::Flux | Family::Sd3) => Err(Error::model(
-                format!("`{label}` is a model whose single files are not supported yet: {title}"),
-                "give its folder in diffusers' layout, as `sdgen download flux-schnell` fetches it",
-            )),
+            Some(family @ (Family::Flux | Family::Sd3)) => {
+                let folder = if family == Family::Flux { "flux-schnell" } else { "sd35-medium" };
+                Err(Error::model(
+                    format!("`{label}` is a model whose single files are not supported yet: {title}"),
+                    format!("give its folder in diffusers' layout, as `sdgen download {folder}` fetches it"),
+                ))
+            }
             Some(_) => Err(Error::model(format!("`{label}` is a model that is not supported yet: {title}"), RUNS)),
             None => Err(Error::model(format!("`{label}` is no model to paint with: it is {title}"), self.use_for())),
         }

@@ -144,9 +144,9 @@ fn entry(name: &str, family: Family) -> Result<Option<&'static Entry>> {
         return Ok(registry::by_repo(name));
     }
     registry::by_control(name, short(family)).map(Some).ok_or_else(|| {
-        let have: Vec<&str> = registry::control_kinds();
-        let have: Vec<&str> =
-            have.into_iter().filter(|kind| registry::by_control(kind, short(family)).is_some()).collect();
+        let mut have = registry::control_kinds();
+        have.retain(|kind| registry::by_control(kind, short(family)).is_some());
+        have.sort_unstable();
         Error::model(
             format!("no ControlNet for {family} and `{name}` has a short name"),
             format!("give a path or a repository; kinds for {family}: {}", have.join(", ")),
@@ -166,10 +166,9 @@ fn short(family: Family) -> &'static str {
 }
 
 fn kinds() -> String {
-    format!(
-        "a path, a repository, a short name of `sdgen download --list`, or a kind: {}",
-        registry::control_kinds().join(", ")
-    )
+    let mut kinds = registry::control_kinds();
+    kinds.sort_unstable();
+    format!("a path, a repository, a short name of `sdgen download --list`, or a kind: {}", kinds.join(", "))
 }
 
 fn unknown(name: &str) -> Error {

@@ -5,6 +5,7 @@
 mod atomic;
 mod check;
 mod chunk;
+mod exif;
 mod hash;
 mod infotext;
 mod infotext_parse;
@@ -21,6 +22,7 @@ mod write;
 pub use atomic::{check_writable, folder_of, write_atomic, write_guard, Collision};
 pub use check::{check_decoded, check_picture};
 pub use chunk::{FileHash, MadeWith, ModelFacts, SdgenChunk};
+pub use exif::read_comment;
 pub use hash::{lora_hash, sha256, sha256_file, short_hash};
 pub use infotext::{Infotext, SamplerLabels};
 pub use metadata::{metadata, model_label, LoraFacts, MetadataMode, Provenance};

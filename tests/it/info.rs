@@ -141,6 +141,19 @@ fn pictures_of_a1111_are_taken_apart() {
 }
 
 #[test]
+fn comments_in_exif_blocks_are_taken_apart() {
+    let sandbox = Sandbox::new();
+    for (file, seed) in [("a1111.jpg", "1002"), ("a1111.webp", "1002"), ("usercomment_utf16le.jpg", "1001")] {
+        let info = info(&sandbox, &fixture(&format!("metadata/{file}")));
+        let parameters = &info["parameters"];
+        let prompt = parameters["prompt"].as_str().unwrap();
+        assert!(prompt.starts_with("a lighthouse at dusk, (oil painting:1.2), \"storm\""), "{file}: {prompt}");
+        assert_eq!(prompt.contains("\u{1f34e} \u{e9}"), seed == "1002", "{file}: {prompt}");
+        assert_eq!((&parameters["negative"], &parameters["fields"]["Seed"]), (&"blurry, lowres".into(), &seed.into()));
+    }
+}
+
+#[test]
 fn sdgens_own_pictures_tell_their_request() {
     let sandbox = Sandbox::new();
     sandbox.quick(&["-o", "a.png", "-n", "blurry"]).succeeds();

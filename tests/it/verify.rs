@@ -192,6 +192,12 @@ fn files_of_any_content_end_in_a_report() {
 }
 
 #[test]
+fn models_for_inpainting_are_shown_a_mask_when_they_paint() {
+    let outcome = Sandbox::new().run(["verify", &fixture("models/sd15-inpaint"), "--smoke"]).succeeds();
+    assert!(outcome.text().contains("smoke test: 2 steps of"), "{}", outcome.text());
+}
+
+#[test]
 fn a_smoke_test_paints_unless_the_files_are_broken() {
     let sandbox = Sandbox::new();
     let outcome = sandbox.run(["verify", &fixture("models/sd15"), "--smoke", "--json"]).succeeds();

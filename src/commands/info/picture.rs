@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::line;
 use crate::commands::inspect::{container, text};
-use crate::image::{read_texts, Infotext, SdgenChunk};
+use crate::image::{read_comment, read_texts, Infotext, SdgenChunk, TextChunk};
 use crate::{Error, Result};
 
 /// A picture.
@@ -44,7 +44,8 @@ impl PictureInfo {
     /// When it cannot be read.
     pub fn of(name: &str, path: &Path) -> Result<Self> {
         let bytes = crate::files::read_small(path).map_err(Error::io("read", path))?;
-        let texts = read_texts(&bytes).unwrap_or_default();
+        let mut texts = read_texts(&bytes).unwrap_or_default();
+        texts.extend(read_comment(&bytes).map(|comment| TextChunk::new(keyword_of(&comment), &comment)));
         let size = image::ImageReader::new(std::io::Cursor::new(&bytes)).with_guessed_format().ok();
         let size = size.and_then(|reader| reader.into_dimensions().ok());
         let parameters = texts.iter().find(|text| text.keyword == "parameters").map(|text| {
@@ -98,6 +99,15 @@ impl PictureInfo {
             add(keyword, text);
         }
         lines
+    }
+}
+
+/// What PNG files call a text that others have as a comment: A1111 writes its settings there, other programs theirs as JSON.
+fn keyword_of(comment: &str) -> &'static str {
+    if comment.trim_start().starts_with('{') {
+        "UserComment"
+    } else {
+        "parameters"
     }
 }
 

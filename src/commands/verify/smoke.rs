@@ -1,11 +1,17 @@
 //! A short run: whether a model paints at all, how long it takes and how much memory.
 
+use std::io;
 use std::time::Instant;
+
+use image::{ImageFormat, Rgba, RgbaImage};
+use tempfile::TempPath;
 
 use super::check::said;
 use super::report::RunReport;
-use crate::pipeline::{self, ComputeOptions, Engine, Event, Events, Machine, Plan, Watch};
-use crate::request::Parts;
+use crate::hub;
+use crate::image::input::Alpha;
+use crate::pipeline::{self, ComputeOptions, Engine, Event, Events, Family, Machine, Plan, Watch};
+use crate::request::{Inpaint, Input, Parts, PictureFile};
 use crate::ui::Ui;
 use crate::{Error, Request, Result};
 
@@ -37,12 +43,34 @@ fn paint(model: &str, parts: Parts, compute: ComputeOptions, report: &mut RunRep
     request.prompt.text = "a red apple".into();
     request.sampling.steps = Some(STEPS);
     request.sampling.seed = Some(0);
+    let family = Family::detect(&hub::resolve(&request.model, &request.parts)?)?;
+    // The file goes when this ends.
+    let with_hole = family.sees_mask().then(picture_with_hole).transpose()?;
+    if let Some(path) = &with_hole {
+        let picture = PictureFile { file: path.to_string_lossy().into_owned(), sha256: None };
+        request.input = Some(Input { picture, alpha: Alpha::Mask, ..Input::default() });
+        request.inpaint = Some(Inpaint::default());
+    }
     let (width, height) = Plan::new(&request)?.size();
     (request.image.width, request.image.height) = (Some(width.min(SIDE)), Some(height.min(SIDE)));
     let plan = Plan::new(&request)?;
     (report.width, report.height) = plan.size();
     report.steps = plan.schedule.steps();
     pipeline::run(&plan, &mut Engine::new(Machine::new(compute)?), Watch::default(), &mut Quiet(ui))
+}
+
+/// What models for inpainting are shown: a picture whose middle is transparent, and so is both picture and mask.
+fn picture_with_hole() -> Result<TempPath> {
+    let middle = SIDE as u32 / 4..SIDE as u32 * 3 / 4;
+    let picture = RgbaImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
+        let alpha = if middle.contains(&x) && middle.contains(&y) { 0 } else { 255 };
+        Rgba([x as u8, y as u8, 128, alpha])
+    });
+    let file = tempfile::Builder::new().suffix(".png").tempfile().map_err(Error::io("write", std::env::temp_dir()))?;
+    let path = file.into_temp_path();
+    let saved = picture.save_with_format(&path, ImageFormat::Png);
+    saved.map_err(|e| Error::io("write", &*path)(io::Error::other(e)))?;
+    Ok(path)
 }
 
 /// Shows progress and warnings; the picture itself was checked by the pipeline and is dropped.

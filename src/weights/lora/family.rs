@@ -85,7 +85,9 @@ pub fn family(file: &WeightFile) -> Option<Family> {
     if any(&["lora_te2_", "text_encoder_2.", "clip_g.", "add_embedding", "label_emb"]) || any(&deep) {
         return Some(Family::Sdxl);
     }
-    let proj_in = names.iter().find(|name| name.contains("proj_in") && is_down(name));
+    // LyCORIS writes the matrices of its kinds flat, whatever they change.
+    let is_low_rank = |name: &str| matches!(split(name), Some((_, Role::Down)));
+    let proj_in = names.iter().find(|name| name.contains("proj_in") && is_low_rank(name));
     match proj_in.and_then(|name| source.info(name)).map(|(shape, _)| shape.rank()) {
         Some(4) => Some(Family::Sd1),
         Some(2) => Some(Family::Sd2),

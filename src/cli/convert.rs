@@ -7,8 +7,7 @@ use candle_core::DType;
 use clap::{Args, ValueEnum};
 
 use super::general::GeneralArgs;
-use super::model::PredictionChoice;
-use crate::request::Parts;
+use super::model::BareFileArgs;
 use crate::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -49,13 +48,9 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "LAYOUT", value_enum)]
     pub layout: Option<Layout>,
 
-    /// A diffusers folder whose configs and vocabularies hold for a bare file.
-    #[arg(long, value_name = "DIR")]
-    config: Option<PathBuf>,
-
-    /// What the denoiser predicts, for files of SD 2.x that do not say.
-    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
-    prediction: PredictionChoice,
+    /// What is said about the model beside its name.
+    #[command(flatten)]
+    pub bare: BareFileArgs,
 
     /// Replace what has the name of the result.
     #[arg(long)]
@@ -151,15 +146,6 @@ impl ConvertArgs {
     /// [`Error::Usage`] for a path that is no text.
     pub fn model(&self) -> Result<String> {
         text(&self.model)
-    }
-
-    /// What was said about the model beside its name.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for a path that is no text.
-    pub fn parts(&self) -> Result<Parts> {
-        let config = self.config.as_deref().map(text).transpose()?;
-        Ok(Parts { config, prediction: self.prediction.prediction(), ..Parts::default() })
     }
 }
 

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::convert::{FloatType, Layout};
 use super::general::GeneralArgs;
-use super::model::PredictionChoice;
+use super::model::BareFileArgs;
 use super::{checks, values};
-use crate::request::{Lora, Parts};
+use crate::request::Lora;
 use crate::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -71,13 +71,9 @@ pub struct LoraMergeArgs {
     #[arg(long, value_name = "LAYOUT", value_enum, conflicts_with = "lora_only")]
     pub layout: Option<Layout>,
 
-    /// A diffusers folder whose configs and vocabularies hold for a bare file.
-    #[arg(long, value_name = "DIR")]
-    config: Option<PathBuf>,
-
-    /// What the denoiser predicts, for files of SD 2.x that do not say.
-    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
-    prediction: PredictionChoice,
+    /// What is said about the model beside its name.
+    #[command(flatten)]
+    pub bare: BareFileArgs,
 
     /// Replace what has the name of the result.
     #[arg(long)]
@@ -95,15 +91,6 @@ impl LoraMergeArgs {
     /// [`Error::Usage`] for a path that is no text.
     pub fn model(&self) -> Result<Option<String>> {
         self.model.as_deref().map(|path| checks::path("model", path)).transpose()
-    }
-
-    /// What was said about the model beside its name.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for a path that is no text.
-    pub fn parts(&self) -> Result<Parts> {
-        let config = self.config.as_deref().map(|path| checks::path("config", path)).transpose()?;
-        Ok(Parts { config, prediction: self.prediction.prediction(), ..Parts::default() })
     }
 
     /// The folders to look for LoRAs in.

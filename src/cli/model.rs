@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::checks;
+use crate::request::Parts;
 use crate::sampling::Prediction;
+use crate::Result;
 
 /// The options of the heading "Model".
 #[derive(Debug, Clone, Args)]
@@ -55,6 +58,29 @@ pub struct ModelArgs {
     /// Take the averaged weights (EMA) of a training checkpoint that holds both.
     #[arg(long)]
     pub ema: bool,
+}
+
+/// What is said about a model beside its name, for commands that write models.
+#[derive(Debug, Clone, Args)]
+pub struct BareFileArgs {
+    /// A diffusers folder whose configs and vocabularies hold for a bare file.
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+
+    /// What the denoiser predicts, for files of SD 2.x that do not say.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    prediction: PredictionChoice,
+}
+
+impl BareFileArgs {
+    /// As a request has it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) for a path that is no text.
+    pub fn parts(&self) -> Result<Parts> {
+        let config = self.config.as_deref().map(|path| checks::path("config", path)).transpose()?;
+        Ok(Parts { config, prediction: self.prediction.prediction(), ..Parts::default() })
+    }
 }
 
 /// The values of `--prediction`.

@@ -43,7 +43,7 @@ pub fn convert(args: &ConvertArgs, ui: &mut Ui) -> Result<()> {
             file::write(place.path(), format, &input.source, input.metadata, &history, numbers, ui)?
         }
         (_, _, format) => {
-            let files = hub::resolve(&name, &args.parts()?)?;
+            let files = hub::resolve(&name, &args.bare.parts()?)?;
             install_interrupt(ui.bar_handle());
             let model = Model { files: &files, change: &|_, source| source, tell: &|_, _| {} };
             match format {

@@ -49,7 +49,7 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
             work.in_place(place.path(), format, &file, &detected, ui)?
         }
         (Base::File { path, .. }, None) => {
-            let files = hub::resolve(&path.to_string_lossy(), &args.parts()?)?;
+            let files = hub::resolve(&path.to_string_lossy(), &args.bare.parts()?)?;
             work.by_parts(place.path(), None, &files, ui)?
         }
         (Base::Files(files), format) => work.by_parts(place.path(), format, &files, ui)?,
@@ -73,7 +73,7 @@ impl Base {
         let path = if Path::new(name).is_file() {
             PathBuf::from(name)
         } else {
-            let files = hub::resolve(name, &args.parts()?)?;
+            let files = hub::resolve(name, &args.bare.parts()?)?;
             match files.file() {
                 Some(path) => path.into(),
                 None => return Ok(Base::Files(Box::new(files))),

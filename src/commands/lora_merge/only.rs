@@ -36,7 +36,7 @@ const COMMON: [&str; 2] = ["ss_base_model_version", "modelspec.architecture"];
 pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
     let start = Instant::now();
     args.check_lora_name()?;
-    let model = args.model()?.map(|name| hub::resolve(&name, &args.parts()?)).transpose()?;
+    let model = args.model()?.map(|name| hub::resolve(&name, &args.bare.parts()?)).transpose()?;
     let ingredients = Ingredient::all(args, model.as_ref().and_then(ModelFiles::path))?;
     let output = Output { path: &args.output, layout: Layout::Single, overwrite: args.overwrite };
     output.check_apart(Ingredient::paths(&ingredients))?;

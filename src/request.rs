@@ -7,6 +7,7 @@
 mod control;
 mod input;
 mod lora;
+mod overlay;
 
 use clap::ValueEnum;
 use std::fmt::Display;

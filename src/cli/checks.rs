@@ -15,12 +15,20 @@ use crate::{Error, Result};
 /// The one prompt, from the argument or the option.
 pub fn prompt(args: &PromptArgs) -> Result<&str> {
     match (&args.positional, &args.prompt) {
+        (Some(_), _) | (_, Some(_)) if args.prompt_file.is_some() => Err(Error::usage(
+            "there are a prompt and a file of prompts",
+            "leave out one of them; a line of the file may be a request with several settings",
+        )),
+        (None, None) if args.prompt_file.is_some() => Ok(""),
         (Some(a), Some(b)) if a != b => Err(Error::usage(
             format!("two prompts are given: `{a}` and, with --prompt, `{b}`"),
             "give one of them; for two pictures, run the command twice",
         )),
         (Some(text), _) | (None, Some(text)) => Ok(text),
-        (None, None) => Err(Error::usage("no prompt is given", "say what to paint, in quotes: `\"a red apple\"`")),
+        (None, None) => Err(Error::usage(
+            "no prompt is given",
+            "say what to paint, in quotes: `\"a red apple\"`, or give a file: `--prompt-file`",
+        )),
     }
 }
 

@@ -14,8 +14,10 @@ use crate::request::limits;
 pub struct OutputArgs {
     /// A file, folder or template; `-` is stdout [default: {prompt}-{seed}.png].
     ///
-    /// Fields of a template: {prompt}, {seed}, {index}, {model}, {date}, {time}, {steps}, {guidance}, {scheduler}, {width},
-    /// {height}; numbers take a width, as in {index:04}. A folder must exist, unless a field is part of its name.
+    /// Fields of a template: {prompt}, {seed}, {index}, {line}, {model}, {date}, {time}, {steps}, {guidance}, {scheduler}, {width},
+    /// {height}; numbers take a width, as in {index:04}. A folder must exist, unless a field is part of its name. {index} counts the pictures from 0, {line} is
+    /// the line of --prompt-file, with which the default is {line:04}-{prompt}-{seed}.png; where names would be the same,
+    /// one of the two is added.
     #[arg(short, long, value_name = "TEMPLATE")]
     pub output: Option<String>,
 

@@ -21,6 +21,16 @@ pub struct PromptArgs {
     #[arg(short, long, value_name = "TEXT")]
     pub prompt: Option<String>,
 
+    /// A file with a prompt a line; `-` is standard input.
+    ///
+    /// The model is loaded once, and each picture is written as soon as it is made; lines are read as they come. Empty lines and
+    /// those that begin with `#` are skipped; `\#` begins a prompt that begins with `#`. A line that begins with `{"`, and each line
+    /// of a `.jsonl` file, is a part of a request as `--dry-run` prints it, which is laid over the options:
+    /// `{"prompt":"a cat","sampling":{"seed":7}}`. All lines have the same seed, and with --count the same seeds, unless they
+    /// bring their own; a random one is drawn for each. A line that is wrong is told with its number, and the others go on.
+    #[arg(long, value_name = "FILE")]
+    pub prompt_file: Option<PathBuf>,
+
     /// What not to paint [default: none].
     ///
     /// It has no effect at a guidance of 1 and below. For SDXL, none differs from an empty text: none is zeros.

@@ -38,7 +38,7 @@ pub fn download(args: &DownloadArgs, ui: &mut Ui) -> Result<()> {
             Err(e @ Error::Download(_)) if total > 1 => {
                 failed += 1;
                 teller.end();
-                ui.error(&e);
+                ui.failure(&e);
             }
             result => result?,
         }

@@ -9,7 +9,7 @@ use crate::cli::PreprocessArgs;
 use crate::control::{control_map, Networks};
 use crate::hub::{AnnotatorFiles, Annotators};
 use crate::image::input::{load, Alpha, Source};
-use crate::image::{encode, Output, OutputOptions};
+use crate::image::{encode, Number, Output, OutputOptions};
 use crate::ui::{install_interrupt, Ui};
 use crate::{Request, Result};
 
@@ -24,8 +24,7 @@ pub fn preprocess(args: &PreprocessArgs, ui: &mut Ui) -> Result<()> {
     settings.check(name)?;
     args.check()?;
     let place = place(args.output.as_deref(), image, &name.name());
-    let options = OutputOptions { template: Some(&place), overwrite: args.overwrite, pictures: 1, batch: 1 };
-    let output = Output::prepare(&options)?;
+    let output = Output::prepare(&OutputOptions::single(Some(&place), args.overwrite))?;
     install_interrupt(ui.bar_handle());
     let picture = load(&Source::new(image), Alpha::White)?;
     picture.notes.iter().for_each(|note| ui.note(note));
@@ -36,7 +35,7 @@ pub fn preprocess(args: &PreprocessArgs, ui: &mut Ui) -> Result<()> {
     let made = control_map(name, &picture.rgb, &settings, networks.as_ref())?;
     made.notes.iter().for_each(|note| ui.note(note));
     // A map's name has no fields: the request is there for those of pictures.
-    let written = output.write(&encode(&made.map, &[])?, &Request::default(), "", 0)?;
+    let written = output.write(&encode(&made.map, &[])?, &Request::default(), "", Number::default())?;
     written.note.iter().for_each(|note| ui.note(note));
     let (width, height) = made.map.dimensions();
     let seconds = start.elapsed().as_secs_f64();

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use image::RgbImage;
 
-use crate::image::{encode, metadata, MetadataMode, Output, Provenance, SamplerLabels};
-use crate::pipeline::{Event, Events};
+use crate::image::{encode, metadata, MetadataMode, Number, Output, Provenance, SamplerLabels};
+use crate::pipeline::{Event, Events, Plan};
 use crate::sampling::{Sampler, SigmaSpacing};
 use crate::ui::{Announcement, Ui};
 use crate::{Request, Result};
@@ -28,8 +28,9 @@ pub struct Studio<'a> {
     intermediates: Option<Intermediates>,
     request: Request,
     model: String,
-    /// Pictures written by earlier runs of the same command.
-    written: usize,
+    /// Of the first picture of the request.
+    number: Number,
+    made: usize,
     started: Instant,
 }
 
@@ -40,10 +41,9 @@ impl<'a> Studio<'a> {
         output: &'a Output,
         metadata: MetadataMode,
         intermediates: Option<Intermediates>,
-        model: String,
     ) -> Self {
-        let request = Request::default();
-        Studio { ui, output, metadata, intermediates, request, model, written: 0, started: Instant::now() }
+        let (request, model, number) = (Request::default(), String::new(), Number::default());
+        Studio { ui, output, metadata, intermediates, request, model, number, made: 0, started: Instant::now() }
     }
 
     /// What is said besides the pictures.
@@ -51,15 +51,22 @@ impl<'a> Studio<'a> {
         self.ui
     }
 
-    /// The pictures to come are those of this complete request.
-    pub fn begin(&mut self, request: &Request) {
-        self.request = request.clone();
+    /// The pictures to come are those of this plan, counted from `number`.
+    pub fn begin(&mut self, plan: &Plan, number: Number) {
+        self.request = plan.request.clone();
+        self.model = plan.files.name();
+        self.number = number;
         self.started = Instant::now();
     }
 
-    /// The pictures of the request are done or given up: numbers go on after them.
-    pub fn end(&mut self) {
-        self.written += self.request.image.batch.unwrap_or(1);
+    /// Pictures that were written.
+    #[must_use]
+    pub fn made(&self) -> usize {
+        self.made
+    }
+
+    fn number(&self, batch_index: usize) -> Number {
+        Number { index: self.number.index + batch_index, ..self.number }
     }
 
     /// Decoded pictures wanted of each so-many-th step.
@@ -70,14 +77,15 @@ impl<'a> Studio<'a> {
 
     fn picture(&mut self, batch_index: usize, picture: &RgbImage, provenance: &Provenance) -> Result<()> {
         let texts = metadata(self.metadata, &self.request, batch_index, &self.labels(), provenance);
-        let index = self.written + batch_index;
-        let written = self.output.write(&encode(picture, &texts)?, &self.request, &self.model, index)?;
+        let number = self.number(batch_index);
+        let written = self.output.write(&encode(picture, &texts)?, &self.request, &self.model, number)?;
+        self.made += 1;
         if let Some(note) = &written.note {
             self.ui.note(note);
         }
         self.ui.written(&Announcement {
             path: written.path.as_deref(),
-            index,
+            index: number.index,
             seed: self.request.sampling.seed.unwrap_or_default(),
             width: picture.width(),
             height: picture.height(),
@@ -88,11 +96,11 @@ impl<'a> Studio<'a> {
 
     fn intermediate(&mut self, batch_index: usize, step: usize, picture: &RgbImage) -> Result<()> {
         let Some(intermediates) = &self.intermediates else { return Ok(()) };
-        let index = self.written + batch_index;
-        let (png, which) = (encode(picture, &[])?, (self.model.as_str(), index));
+        let number = self.number(batch_index);
+        let (png, which) = (encode(picture, &[])?, (self.model.as_str(), number));
         let (what, folder) = (format!("step-{step:03}"), intermediates.folder.as_deref());
         let path = self.output.write_beside(&png, &self.request, which, &what, folder)?;
-        self.ui.intermediate(&path, index, step);
+        self.ui.intermediate(&path, number.index, step);
         Ok(())
     }
 

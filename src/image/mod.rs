@@ -28,6 +28,6 @@ pub use infotext::{Infotext, SamplerLabels};
 pub use metadata::{metadata, model_label, LoraFacts, MetadataMode, Provenance};
 pub use pixels::{to_pictures, to_tensor};
 pub use png::{encode, read_texts, TextChunk};
-pub use template::{Stamp, Template};
+pub use template::{Number, Siblings, Stamp, Template};
 pub use unfinished::{discard_unfinished, Unfinished};
 pub use write::{Output, OutputOptions, Written};

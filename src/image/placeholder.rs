@@ -1,7 +1,7 @@
 //! What stands between braces in an output template.
 
 use super::naming::{safe_value, slug};
-use super::template::Stamp;
+use super::template::{Number, Stamp};
 use crate::request::Request;
 use crate::{suggest, Error, Result};
 
@@ -22,6 +22,7 @@ pub(super) enum Part {
 pub(super) enum Field {
     Seed,
     Index,
+    Line,
     Model,
     Date,
     Time,
@@ -36,6 +37,7 @@ pub(super) enum Field {
 const FIELDS: &[(&str, Field)] = &[
     ("seed", Field::Seed),
     ("index", Field::Index),
+    ("line", Field::Line),
     ("model", Field::Model),
     ("date", Field::Date),
     ("time", Field::Time),
@@ -57,7 +59,7 @@ impl Part {
     }
 
     /// The piece of one picture's name, without anything that separates folders.
-    pub(super) fn render(&self, request: &Request, model: &str, index: usize, stamp: &Stamp) -> String {
+    pub(super) fn render(&self, request: &Request, model: &str, which: Number, stamp: &Stamp) -> String {
         let (field, width) = match self {
             Part::Text(text) => return text.clone(),
             Part::Field(field, width) => (field, *width),
@@ -65,7 +67,8 @@ impl Part {
         let number = |value: Option<String>| format!("{:0>width$}", value.unwrap_or_else(|| "auto".into()));
         match field {
             Field::Seed => number(request.sampling.seed.map(|n| n.to_string())),
-            Field::Index => number(Some(index.to_string())),
+            Field::Index => number(Some(which.index.to_string())),
+            Field::Line => number(which.line.map(|n| n.to_string())),
             Field::Steps => number(request.sampling.steps.map(|n| n.to_string())),
             Field::Guidance => number(request.sampling.guidance.map(|x| x.to_string())),
             Field::Width => number(request.image.width.map(|n| n.to_string())),

@@ -5,12 +5,15 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{is_separator, Path, PathBuf};
 
 use super::atomic::{check_can_create, check_writable, folder_of, write_atomic, Collision};
-use super::template::{Stamp, Template};
+use super::template::{Number, Siblings, Stamp, Template};
 use crate::request::Request;
 use crate::{Error, Result};
 
 /// The name of pictures when none is given.
 const DEFAULT_NAME: &str = "{prompt}-{seed}.png";
+
+/// The same for the lines of a file: sorted by name they are in its order.
+const DEFAULT_NAME_OF_LINES: &str = "{line:04}-{prompt}-{seed}.png";
 
 /// What the user said about output, and what is to come.
 #[derive(Debug, Clone, Copy)]
@@ -19,10 +22,20 @@ pub struct OutputOptions<'a> {
     pub template: Option<&'a str>,
     /// Whether an existing file is replaced.
     pub overwrite: bool,
-    /// All pictures of the run.
-    pub pictures: usize,
+    /// Pictures made one after the other.
+    pub count: usize,
     /// Pictures that share a seed.
     pub batch: usize,
+    /// Whether there are so many for each line of a file.
+    pub lines: bool,
+}
+
+impl OutputOptions<'_> {
+    /// For one picture.
+    #[must_use]
+    pub fn single(template: Option<&str>, overwrite: bool) -> OutputOptions<'_> {
+        OutputOptions { template, overwrite, count: 1, batch: 1, lines: false }
+    }
 }
 
 /// A place for pictures, checked before the work that makes them.
@@ -31,8 +44,8 @@ pub struct Output {
     target: Target,
     collision: Collision,
     stamp: Stamp,
-    pictures: usize,
-    batch: usize,
+    count: usize,
+    lines: bool,
 }
 
 #[derive(Debug)]
@@ -62,18 +75,25 @@ impl Output {
     }
 
     fn prepare_for(options: &OutputOptions<'_>, stdout_is_terminal: bool) -> Result<Self> {
-        let target = match options.template {
-            Some("-") => stdout(options.pictures, stdout_is_terminal)?,
+        let OutputOptions { template, overwrite, count, batch, lines } = *options;
+        let target = match template {
+            Some("-") => {
+                let pictures = if lines { None } else { Some(count * batch) };
+                stdout(pictures, stdout_is_terminal)?
+            }
             Some(path) if is_stream(Path::new(path)) => Target::Stream(path.into()),
             typed => {
-                let template = Template::parse(&with_file_name(typed))?;
+                let template = Template::parse(&with_file_name(typed, default_name(lines)))?;
+                if template.names_lines() && !lines {
+                    let hint = "leave it out, or give the prompts in a file: `--prompt-file`";
+                    return Err(Error::usage("there are no lines for `{line}` in the output name to count", hint));
+                }
                 check_writable(&template.fixed_folder())?;
-                Target::Files(template.for_pictures(options.pictures, options.batch))
+                Target::Files(template)
             }
         };
-        let collision = if options.overwrite { Collision::Replace } else { Collision::NextFree };
-        let (pictures, batch) = (options.pictures, options.batch);
-        Ok(Output { target, collision, stamp: Stamp::now(), pictures, batch })
+        let collision = if overwrite { Collision::Replace } else { Collision::NextFree };
+        Ok(Output { target, collision, stamp: Stamp::now(), count, lines })
     }
 
     /// Whether the pictures go to standard output, so that nothing else may.
@@ -108,15 +128,14 @@ impl Output {
         &self,
         png: &[u8],
         request: &Request,
-        (model, index): (&str, usize),
+        (model, number): (&str, Number),
         what: &str,
         folder: Option<&Path>,
     ) -> Result<PathBuf> {
         let picture = match &self.target {
-            Target::Files(template) => template.render(request, model, index, &self.stamp),
+            Target::Files(template) => self.path(template, request, model, number),
             Target::Stdout | Target::Stream(_) => {
-                let template = Template::parse(DEFAULT_NAME)?.for_pictures(self.pictures, self.batch);
-                template.render(request, model, index, &self.stamp)
+                self.path(&Template::parse(default_name(self.lines))?, request, model, number)
             }
         };
         let folder = folder.unwrap_or_else(|| folder_of(&picture));
@@ -125,12 +144,11 @@ impl Output {
         write_atomic(&folder.join(format!("{stem}-{what}.png")), png, self.collision)
     }
 
-    /// Writes a finished PNG. `request` is complete; `model` is what the model is called; `index` counts all pictures of the
-    /// run from 0.
+    /// Writes a finished PNG. `request` is complete; `model` is what the model is called.
     ///
     /// # Errors
     /// When it cannot be written; nothing half-written stays behind.
-    pub fn write(&self, png: &[u8], request: &Request, model: &str, index: usize) -> Result<Written> {
+    pub fn write(&self, png: &[u8], request: &Request, model: &str, number: Number) -> Result<Written> {
         match &self.target {
             Target::Stdout => {
                 write_stream(&mut std::io::stdout().lock(), png).map_err(Error::io("write to", "standard output"))?;
@@ -142,7 +160,7 @@ impl Output {
                 Ok(Written { path: Some(path.clone()), note: None })
             }
             Target::Files(template) => {
-                let path = template.render(request, model, index, &self.stamp);
+                let path = self.path(template, request, model, number);
                 if template.has_variable_folders() {
                     let folder = folder_of(&path);
                     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -153,11 +171,27 @@ impl Output {
             }
         }
     }
+
+    fn path(&self, template: &Template, request: &Request, model: &str, number: Number) -> PathBuf {
+        let batch = request.image.batch.unwrap_or(1);
+        let siblings = Siblings { pictures: self.count * batch, batch, lines: self.lines };
+        template.for_siblings(siblings).render(request, model, number, &self.stamp)
+    }
 }
 
-fn stdout(pictures: usize, is_terminal: bool) -> Result<Target> {
-    if pictures > 1 {
-        let message = format!("{pictures} pictures do not fit into standard output");
+fn default_name(lines: bool) -> &'static str {
+    if lines {
+        DEFAULT_NAME_OF_LINES
+    } else {
+        DEFAULT_NAME
+    }
+}
+
+/// Standard output, for so many pictures; nobody knows how many when they are those of a file.
+fn stdout(pictures: Option<usize>, is_terminal: bool) -> Result<Target> {
+    if pictures != Some(1) {
+        let pictures = pictures.map_or("pictures of many prompts".into(), |pictures| format!("{pictures} pictures"));
+        let message = format!("{pictures} do not fit into standard output");
         return Err(Error::usage(message, "make one picture, or give a folder instead of `-`"));
     }
     if is_terminal {
@@ -173,14 +207,14 @@ fn is_stream(path: &Path) -> bool {
 }
 
 /// What was typed, with the default name added to a folder.
-fn with_file_name(typed: Option<&str>) -> String {
+fn with_file_name(typed: Option<&str>, default_name: &str) -> String {
     match typed {
-        None => DEFAULT_NAME.into(),
+        None => default_name.into(),
         // A folder that exists is no template: its braces are its own.
         Some(folder) if Path::new(folder).is_dir() => {
-            format!("{}/{DEFAULT_NAME}", folder.trim_end_matches(is_separator).replace('{', "{{").replace('}', "}}"))
+            format!("{}/{default_name}", folder.trim_end_matches(is_separator).replace('{', "{{").replace('}', "}}"))
         }
-        Some(folder) if folder.ends_with(is_separator) => format!("{folder}{DEFAULT_NAME}"),
+        Some(folder) if folder.ends_with(is_separator) => format!("{folder}{default_name}"),
         Some(template) => template.into(),
     }
 }
@@ -199,143 +233,4 @@ fn renamed(wanted: &Path, written: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options(template: &str) -> OutputOptions<'_> {
-        OutputOptions { template: Some(template), overwrite: false, pictures: 1, batch: 1 }
-    }
-
-    fn request() -> Request {
-        let mut request = Request::default();
-        request.prompt.text = "a red apple".into();
-        request.sampling.seed = Some(7);
-        request
-    }
-
-    fn write(output: &Output, index: usize) -> Written {
-        output.write(b"png", &request(), "emoji", index).unwrap()
-    }
-
-    #[test]
-    fn a_folder_gets_the_default_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let expected = folder.path().join("a-red-apple-7.png");
-        let typed = folder.path().to_str().unwrap();
-        for (typed, name) in [(typed.to_owned(), "a-red-apple-7.png"), (format!("{typed}/"), "a-red-apple-7-2.png")] {
-            let output = Output::prepare_for(&options(&typed), true).unwrap();
-            assert_eq!(write(&output, 0).path.unwrap(), expected.with_file_name(name));
-        }
-        let braces = folder.path().join("{seed} }{");
-        fs::create_dir(&braces).unwrap();
-        let output = Output::prepare_for(&options(braces.to_str().unwrap()), true).unwrap();
-        assert_eq!(write(&output, 0).path.unwrap(), braces.join("a-red-apple-7.png"));
-        assert_eq!(with_file_name(None), DEFAULT_NAME);
-    }
-
-    #[test]
-    fn an_existing_file_is_kept_and_that_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.png");
-        let typed = path.to_str().unwrap();
-        let output = Output::prepare_for(&options(typed), true).unwrap();
-        assert_eq!(write(&output, 0), Written { path: Some(path.clone()), note: None });
-        let second = write(&output, 0);
-        assert_eq!(second.path.unwrap(), folder.path().join("a-2.png"));
-        assert_eq!(second.note.unwrap(), "`a.png` exists; the picture is `a-2.png` (`--overwrite` replaces)");
-        let replacing = Output::prepare_for(&OutputOptions { overwrite: true, ..options(typed) }, true).unwrap();
-        assert_eq!(write(&replacing, 0), Written { path: Some(path), note: None });
-    }
-
-    #[test]
-    fn folders_of_placeholders_are_made_and_others_must_exist() {
-        let folder = tempfile::tempdir().unwrap();
-        let typed = format!("{}/{{seed}}/{{model}}/x.png", folder.path().display());
-        let output = Output::prepare_for(&options(&typed), true).unwrap();
-        assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing before the first picture");
-        assert_eq!(write(&output, 0).path.unwrap(), folder.path().join("7/emoji/x.png"));
-
-        for missing in ["no/x.png", "no/{seed}.png", "no/"] {
-            let typed = format!("{}/{missing}", folder.path().display());
-            let error = Output::prepare_for(&options(&typed), true).unwrap_err();
-            assert_eq!(error.exit_code(), crate::error::exit_code::FAILURE);
-            assert!(error.to_string().contains("/no"), "{error}");
-            assert!(error.hint().unwrap().contains("create the folder"), "{error}");
-        }
-    }
-
-    #[test]
-    fn steps_go_beside_their_picture_or_into_a_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let (beside, steps) = (folder.path().join("{seed}/a.png"), folder.path().join("new/steps"));
-        let write =
-            |output: &Output, folder| output.write_beside(b"x", &request(), ("emoji", 0), "step-003", folder).unwrap();
-        let output = Output::prepare_for(&options(beside.to_str().unwrap()), true).unwrap();
-        output.prepare_beside(None, "steps go", "--x=DIR").unwrap();
-        assert_eq!(write(&output, None), folder.path().join("7/a-step-003.png"));
-
-        let output = Output::prepare_for(&options("-"), false).unwrap();
-        output.prepare_beside(Some(&steps), "steps go", "--x=DIR").unwrap();
-        assert!(!steps.exists(), "nothing before the first step");
-        assert_eq!(write(&output, Some(&steps)), steps.join("a-red-apple-7-step-003.png"));
-        assert_eq!(
-            output.prepare_beside(None, "steps go", "--x=DIR").unwrap_err().exit_code(),
-            crate::error::exit_code::USAGE
-        );
-    }
-
-    #[test]
-    fn several_pictures_get_a_name_each() {
-        let folder = tempfile::tempdir().unwrap();
-        let typed = format!("{}/a.png", folder.path().display());
-        let output = Output::prepare_for(&OutputOptions { pictures: 2, batch: 2, ..options(&typed) }, true).unwrap();
-        assert_eq!(write(&output, 0).path.unwrap(), folder.path().join("a-0.png"));
-        assert_eq!(write(&output, 1).path.unwrap(), folder.path().join("a-1.png"));
-    }
-
-    #[test]
-    fn standard_output_takes_one_picture_and_no_terminal() {
-        assert!(Output::prepare_for(&options("-"), false).unwrap().is_stdout());
-        let several = OutputOptions { pictures: 2, ..options("-") };
-        for error in
-            [Output::prepare_for(&options("-"), true).unwrap_err(), Output::prepare_for(&several, false).unwrap_err()]
-        {
-            assert_eq!(error.exit_code(), crate::error::exit_code::USAGE);
-            assert!(error.hint().is_some());
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_device_is_written_into_and_stays() {
-        use std::os::unix::fs::FileTypeExt;
-        let overwrite = OutputOptions { overwrite: true, pictures: 3, ..options("/dev/null") };
-        let output = Output::prepare_for(&overwrite, true).unwrap();
-        assert_eq!(write(&output, 2), Written { path: Some("/dev/null".into()), note: None });
-        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_full_disk_is_an_error_with_its_hint() {
-        let output = Output::prepare_for(&options("/dev/full"), true).unwrap();
-        let error = output.write(b"png", &request(), "emoji", 0).unwrap_err();
-        assert_eq!(error.exit_code(), crate::error::exit_code::FAILURE);
-        assert!(error.hint().unwrap().contains("disk is full"), "{error}");
-    }
-
-    #[test]
-    fn a_reader_that_left_is_no_error() {
-        struct Closed(ErrorKind);
-        impl Write for Closed {
-            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-                Err(self.0.into())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        assert!(write_stream(&mut Closed(ErrorKind::BrokenPipe), b"png").is_ok());
-        assert!(write_stream(&mut Closed(ErrorKind::StorageFull), b"png").is_err());
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ mod plain;
 mod streams;
 mod transfer;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -23,6 +24,9 @@ use crate::{Error, Result};
 use bars::Bars;
 use message::Level;
 use plain::detail_of;
+
+/// Messages that are remembered, so as not to say them of each line: a file may have any number of lines.
+const MOST_REMEMBERED: usize = 1000;
 
 /// What the user said about output to the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +68,10 @@ pub struct Ui {
     bars: Option<Bars>,
     /// When the last event of a download was.
     told: Option<Instant>,
+    /// The line of a file of prompts that all is about, from 1.
+    line: Option<usize>,
+    /// What was said of earlier lines.
+    said: HashSet<String>,
 }
 
 impl Ui {
@@ -79,7 +87,7 @@ impl Ui {
         let dumb = environment("TERM").as_deref() == Some("dumb");
         let bars = options.progress && !options.quiet && !options.json && streams.err_is_terminal && !dumb;
         let bars = bars.then(|| Bars::new(streams.bar_target));
-        Ui { options, streams, color, bars, told: None }
+        Ui { options, streams, color, bars, told: None, line: None, said: HashSet::new() }
     }
 
     /// For [`install_interrupt`]: takes the bar off the terminal.
@@ -88,13 +96,19 @@ impl Ui {
         self.bars.as_ref().map(Bars::handle).unwrap_or_default()
     }
 
+    /// From now on all is about this line of a file of prompts, counted from 1, or about none. People are not told again what is
+    /// said of every line.
+    pub fn at_line(&mut self, line: Option<usize>) {
+        self.line = line;
+    }
+
     /// A choice that was made for the user.
     pub fn note(&mut self, text: &str) {
         if self.options.quiet {
             return;
         }
         if self.options.json {
-            self.streams.data(&json::message("note", text));
+            self.emit(json::message("note", text));
         } else {
             self.message(Level::Note, text);
         }
@@ -103,7 +117,7 @@ impl Ui {
     /// Something that the user probably did not want.
     pub fn warning(&mut self, text: &str) {
         if self.options.json {
-            self.streams.data(&json::message("warning", text));
+            self.emit(json::message("warning", text));
         } else {
             self.message(Level::Warning, text);
         }
@@ -118,11 +132,22 @@ impl Ui {
 
     /// The end of a run that failed. With `--json` as an event, and for people on standard error too.
     pub fn error(&mut self, error: &Error) {
+        self.say_error(error, true);
+    }
+
+    /// As [`Ui::error`], of a failure that does not end the run.
+    pub fn failure(&mut self, error: &Error) {
+        self.say_error(error, false);
+    }
+
+    fn say_error(&mut self, error: &Error, fatal: bool) {
         if self.options.json {
-            self.streams.data(&json::error(error));
+            self.emit(json::error(error, fatal));
         }
-        self.bar_handle().clear();
-        let mut text = message::labelled(Level::Error, &error.to_string(), self.color);
+        if fatal {
+            self.bar_handle().clear();
+        }
+        let mut text = message::labelled(Level::Error, &self.placed(&error.to_string()), self.color);
         if let Some(hint) = error.hint() {
             text += "\n\n";
             text += &message::labelled(Level::Hint, &hint, self.color);
@@ -133,7 +158,7 @@ impl Ui {
     /// Tells where a picture is: its path on standard output, or an event.
     pub fn written(&mut self, picture: &Announcement<'_>) {
         if self.options.json {
-            self.streams.data(&json::image(picture));
+            self.emit(json::picture(picture));
         } else if let Some(path) = picture.path {
             self.data(&path.to_string_lossy());
         }
@@ -142,7 +167,7 @@ impl Ui {
     /// Tells where a picture of a step (from 1) that is not the last is. It is no result: without `--json` only `-v` shows it.
     pub fn intermediate(&mut self, path: &Path, index: usize, step: usize) {
         if self.options.json {
-            self.streams.data(&json::intermediate(path, index, step));
+            self.emit(json::intermediate(path, index, step));
         } else {
             self.detail(&format!("step {step}: {}", path.display()));
         }
@@ -151,7 +176,7 @@ impl Ui {
     /// Tells where the map is that ControlNet `index` (from 0) is shown. It is no result.
     pub fn control_map(&mut self, path: &Path, index: usize) {
         if self.options.json {
-            self.streams.data(&json::control_map(path, index));
+            self.emit(json::control_map(path, index));
         } else {
             self.note(&format!("control map: {}", path.display()));
         }
@@ -160,7 +185,7 @@ impl Ui {
     /// The end of a run that went well.
     pub fn done(&mut self, pictures: usize, seconds: f64) {
         if self.options.json {
-            self.streams.data(&json::done(pictures, seconds));
+            self.emit(json::done(pictures, seconds));
         } else {
             let plural = if pictures == 1 { "" } else { "s" };
             self.detail(&format!("{pictures} picture{plural} in {seconds:.2} s"));
@@ -177,8 +202,8 @@ impl Ui {
 
     /// With `--json`, a result of a command as an event with the fields of an object.
     pub fn event(&mut self, name: &str, fields: impl serde::Serialize) {
-        if let Some(line) = json::event(name, fields).filter(|_| self.options.json) {
-            self.data(&line);
+        if let Some(event) = json::event(name, fields).filter(|_| self.options.json) {
+            self.emit(event);
         }
     }
 
@@ -191,8 +216,31 @@ impl Ui {
         }
     }
 
+    fn emit(&mut self, mut event: serde_json::Value) {
+        if let Some(line) = self.line {
+            event["line"] = line.into();
+        }
+        self.streams.data(&event.to_string());
+    }
+
     fn message(&mut self, level: Level, text: &str) {
-        self.print_error_line(&message::labelled(level, text, self.color));
+        if self.line.is_some() {
+            if self.said.len() >= MOST_REMEMBERED {
+                self.said.clear();
+            }
+            if !self.said.insert(text.into()) {
+                return;
+            }
+        }
+        self.print_error_line(&message::labelled(level, &self.placed(text), self.color));
+    }
+
+    /// A message for people, with the line that it is about.
+    fn placed(&self, text: &str) -> String {
+        match self.line {
+            Some(line) => format!("line {line}: {text}"),
+            None => text.into(),
+        }
     }
 
     /// Above the bar, when there is one.
@@ -210,8 +258,8 @@ impl Events for Ui {
             Event::Note(text) => self.note(text),
             Event::Warning(text) => self.warning(text),
             _ if self.options.json => {
-                if let Some(line) = json::progress(&event).filter(|_| !self.options.quiet) {
-                    self.streams.data(&line);
+                if let Some(event) = json::progress(&event).filter(|_| !self.options.quiet) {
+                    self.emit(event);
                 }
             }
             _ => {

@@ -112,7 +112,7 @@ fn json_is_one_object_a_line_and_nothing_else() {
         r#"{"event":"step","schema":1,"state":"end","seconds":1.25}"#,
         r#"{"event":"intermediate","schema":1,"path":"steps/1.png","index":0,"step":1}"#,
         concat!(
-            r#"{"event":"image","schema":1,"path":"out/a\u0007.png","index":0,"seed":42,"#,
+            r#"{"event":"picture","schema":1,"path":"out/a\u0007.png","index":0,"seed":42,"#,
             r#""width":128,"height":64,"seconds":1.235}"#
         ),
         r#"{"event":"done","schema":1,"pictures":1,"seconds":2.0}"#,
@@ -125,7 +125,7 @@ fn quiet_json_keeps_results_and_warnings() {
     let (out, _) = seen(UiOptions { json: true, quiet: true, ..OPTIONS }, false, run);
     let events: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
-    assert_eq!(names, ["warning", "intermediate", "image", "done"]);
+    assert_eq!(names, ["warning", "intermediate", "picture", "done"]);
 }
 
 #[test]
@@ -142,8 +142,31 @@ fn an_error_has_its_hint_after_an_empty_line() {
     let event: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(event["event"], "error");
     assert_eq!(event["hint"], "did you mean `euler`?");
-    assert_eq!(event["exit_code"], 2);
+    assert_eq!((&event["exit_code"], &event["fatal"]), (&2.into(), &true.into()));
     assert!(err.starts_with("error: unknown scheduler"), "people read the log too");
+}
+
+#[test]
+fn what_is_about_a_line_says_so() {
+    let act = |ui: &mut Ui| {
+        ui.at_line(Some(3));
+        ui.warning("cut");
+        ui.failure(&Error::usage("wrong", "mend it"));
+        ui.at_line(Some(4));
+        ui.warning("cut");
+        ui.at_line(None);
+        ui.warning("cut");
+    };
+    let (_, err) = seen(OPTIONS, false, act);
+    assert_eq!(err, "warning: line 3: cut\nerror: line 3: wrong\n\nhint: mend it\nwarning: cut\n");
+    let (out, _) = seen(UiOptions { json: true, ..OPTIONS }, false, act);
+    let expected = [
+        r#"{"event":"warning","schema":1,"message":"cut","line":3}"#,
+        r#"{"event":"error","schema":1,"message":"wrong","hint":"mend it","exit_code":2,"fatal":false,"line":3}"#,
+        r#"{"event":"warning","schema":1,"message":"cut","line":4}"#,
+        r#"{"event":"warning","schema":1,"message":"cut"}"#,
+    ];
+    assert_eq!(out.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn interrupted(start: &str) {
     let mut child = shell.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // In the middle of writing one picture after the other.
-    let images = lines.by_ref().map(Result::unwrap).filter(|line| line.contains(r#""event":"image""#));
+    let images = lines.by_ref().map(Result::unwrap).filter(|line| line.contains(r#""event":"picture""#));
     assert_eq!(images.take(3).count(), 3);
     let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());

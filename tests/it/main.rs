@@ -35,6 +35,7 @@ mod preprocess;
 mod prompts;
 mod single;
 mod single_file;
+mod stream;
 mod support;
 mod tiling;
 mod usage_errors;

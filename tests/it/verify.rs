@@ -254,7 +254,7 @@ fn a_picture_is_made_again_from_its_recipe() {
     let outcome = sandbox.run(["verify", "b.png", "--reproduce", "--json"]);
     assert_eq!(outcome.code, Some(exit_code::VERIFICATION.into()));
     let events = events(&outcome);
-    let report = event(&events, "picture");
+    let report = event(&events, "verified_picture");
     assert_eq!((&report["identical"], &report["max_difference"]), (&false.into(), &4.into()));
 }
 

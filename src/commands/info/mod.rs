@@ -37,7 +37,7 @@ pub fn info(args: &InfoArgs, ui: &mut Ui) -> Result<()> {
             Err(e) if names.len() == 1 => return Err(e),
             Err(e) => {
                 failed += 1;
-                ui.error(&e);
+                ui.failure(&e);
             }
         }
     }

@@ -174,6 +174,6 @@ impl Log<'_> {
 
     fn picture(&mut self, report: &PictureReport, args: &VerifyArgs) {
         self.count(&report.target, "picture", report.seconds, &report.problems);
-        self.say("picture", report, &show::picture(report), args);
+        self.say("verified_picture", report, &show::picture(report), args);
     }
 }

@@ -1,0 +1,86 @@
+//! What all commands do that make pictures: from a request to files. What differs between them is in the request. [`series`] is the
+//! pictures of one prompt, [`stream`] those of a file of them ([`lines`]), [`remarks`] what is said besides.
+
+mod lines;
+mod remarks;
+mod series;
+mod stream;
+
+use std::time::Instant;
+
+use serde_json::{json, Value};
+
+use self::series::Painter;
+use crate::cli::control::ControlArgs;
+use crate::cli::PaintArgs;
+use crate::image::{Output, OutputOptions};
+use crate::pipeline::{Machine, Plan};
+use crate::ui::{install_interrupt, Ui};
+use crate::{Error, Request, Result};
+
+/// Makes the pictures that a request asks for; `control` is what was said about ControlNets where that can be said.
+///
+/// # Errors
+/// [`Error::Usage`] before any work when something asked for is not possible; [`Error::Partial`] when only some of several
+/// pictures could be made; otherwise what ended the work.
+pub fn paint(request: &Request, args: &PaintArgs, control: Option<&ControlArgs>, ui: &mut Ui) -> Result<()> {
+    remarks::check_wildcards(&args.prompt)?;
+    let start = Instant::now();
+    let (made, missing) = match &args.prompt.prompt_file {
+        Some(file) => stream::stream(request, file, (args, control), ui)?,
+        None => single(request, (args, control), ui)?,
+    };
+    if missing > 0 {
+        return Err(Error::Partial { failed: missing, total: made + missing });
+    }
+    if !args.recipe.dry_run {
+        ui.done(made, start.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+/// The pictures of one prompt: how many were made, and how many could not be.
+fn single(request: &Request, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut Ui) -> Result<(usize, usize)> {
+    let (paint, control) = args;
+    let plan = series::first_plan(request, paint)?;
+    if paint.recipe.dry_run {
+        let text = serde_json::to_string_pretty(&dry_run(&plan));
+        ui.data(&text.map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))?);
+        return Ok((0, 0));
+    }
+    install_interrupt(ui.bar_handle());
+    let output = output(paint, control, plan.batch(), false)?;
+    let machine = Machine::new(paint.compute.options())?;
+    remarks::introduce(&plan, &machine, paint, ui);
+    remarks::of_plan(&plan, request, paint, ui);
+    let mut painter = Painter::new(args, &output, machine, ui);
+    painter.save_controls(&plan, None)?;
+    painter.series(&plan, &request.prompt, None)?;
+    let made = painter.made();
+    Ok((made, paint.output.count * plan.batch() - made))
+}
+
+/// The place for pictures and for what comes with them, checked before any work. `lines` is whether there are pictures for each line
+/// of a file.
+fn output(args: &PaintArgs, control: Option<&ControlArgs>, batch: usize, lines: bool) -> Result<Output> {
+    let options = &args.output;
+    let (template, overwrite, count) = (options.output.as_deref(), options.overwrite, options.count);
+    let output = Output::prepare(&OutputOptions { template, overwrite, count, batch, lines })?;
+    if let Some(folder) = &options.intermediates {
+        output.prepare_beside(folder.as_deref(), "pictures of steps go", "--intermediates=DIR")?;
+    }
+    if let Some(folder) = control.and_then(|control| control.save_control.as_ref()) {
+        output.prepare_beside(folder.as_deref(), "control maps go", "--save-control=DIR")?;
+    }
+    Ok(output)
+}
+
+/// The complete request and its schedule.
+fn dry_run(plan: &Plan) -> Value {
+    json!({
+        "request": plan.request,
+        "schedule": { "timesteps": plan.schedule.timesteps(), "sigmas": plan.schedule.sigmas() },
+        "notes": plan.notes,
+        "warnings": plan.warnings,
+    })
+}

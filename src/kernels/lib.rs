@@ -1,7 +1,7 @@
 //! Arithmetic on slices for the CPU: matrix products, convolution, attention, norms, activations.
 //!
 //! Nothing here knows tensors, models or files. [`isa`] says which instructions may be used; `gemm` is the product that linear
-//! layers, [`conv`] and [`attention`] are made of; [`norm`], [`elementwise`] and [`rotary`] are the passes between them; [`peak`] measures what the machine can do at best. All of it runs on rayon's
+//! layers, [`conv`] and [`attention`] are made of, [`quant`] weights that stay quantised in it; [`norm`], [`elementwise`] and [`rotary`] are the passes between them; [`peak`] measures what the machine can do at best. All of it runs on rayon's
 //! global pool and gives the same bits whatever the number of threads: each output is summed in one fixed order.
 //!
 //! This is the one place with `unsafe` besides the mapping of files: instructions that a processor may lack, and outputs that
@@ -20,6 +20,7 @@ pub mod memory;
 pub mod norm;
 mod output;
 pub mod peak;
+pub mod quant;
 pub mod rotary;
 mod simd;
 pub mod transpose;

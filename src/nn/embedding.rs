@@ -2,14 +2,40 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::Params;
+use super::{cpu, Params, Quantized};
 
-/// A table of vectors. On the CPU it stays in half precision if it is stored so.
+/// A table of vectors. On the CPU it stays in half precision or quantised if it is stored so.
 #[derive(Debug, Clone)]
 pub struct Embedding {
-    weight: Tensor,
+    weight: Table,
+    width: usize,
     /// The type of the vectors that are handed out.
     dtype: DType,
+}
+
+#[derive(Debug, Clone)]
+enum Table {
+    Tensor(Tensor),
+    Quantized(Quantized),
+}
+
+impl Table {
+    /// The vectors of `ids`, one after the other.
+    fn rows(&self, ids: &Tensor) -> Result<Tensor> {
+        let table = match self {
+            Table::Tensor(table) => return table.index_select(ids, 0),
+            Table::Quantized(table) => table,
+        };
+        let ([entries, width], ids, isa) = (table.dims(), ids.to_vec1::<u32>()?, cpu::isa()?);
+        if let Some(id) = ids.iter().find(|id| **id as usize >= entries) {
+            candle_core::bail!("{id} is not in a table of {entries}");
+        }
+        cpu::filled((ids.len(), width), |rows| {
+            let rows = rows.chunks_exact_mut(width).zip(&ids);
+            rows.for_each(|(row, id)| table.row(isa, *id as usize, row));
+            Ok(())
+        })
+    }
 }
 
 impl Embedding {
@@ -18,11 +44,14 @@ impl Embedding {
     /// # Errors
     /// When the tensor library fails.
     pub fn new(entries: usize, width: usize, params: &Params) -> Result<Self> {
-        let weight = params.get_stored((entries, width), "weight")?;
         let dtype = params.precision().activation_dtype(params.device());
+        if let Some(table) = params.quantized((entries, width), "weight") {
+            return Ok(Embedding { weight: Table::Quantized(table), width, dtype });
+        }
+        let weight = params.get_stored((entries, width), "weight")?;
         let keep = params.device().is_cpu() && matches!(weight.dtype(), DType::F16 | DType::BF16);
         let weight = if keep { weight } else { weight.to_dtype(dtype)?.to_device(params.device())? };
-        Ok(Embedding { weight, dtype })
+        Ok(Embedding { weight: Table::Tensor(weight), width, dtype })
     }
 
     /// The vectors of `ids` (u32, any shape): [..., width].
@@ -31,8 +60,8 @@ impl Embedding {
     /// When an id is not in the table.
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
         let mut dims = ids.dims().to_vec();
-        dims.push(self.weight.dim(1)?);
-        self.weight.index_select(&ids.flatten_all()?, 0)?.to_dtype(self.dtype)?.reshape(dims)
+        dims.push(self.width);
+        self.weight.rows(&ids.flatten_all()?)?.to_dtype(self.dtype)?.reshape(dims)
     }
 
     /// The first `count` vectors: [count, width].
@@ -40,7 +69,10 @@ impl Embedding {
     /// # Errors
     /// When the table has fewer.
     pub fn first(&self, count: usize) -> Result<Tensor> {
-        self.weight.narrow(0, 0, count)?.to_dtype(self.dtype)
+        match &self.weight {
+            Table::Tensor(table) => table.narrow(0, 0, count)?.to_dtype(self.dtype),
+            Table::Quantized(_) => self.weight.rows(&Tensor::arange(0, count as u32, &Device::Cpu)?),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::cpu::{self, floats};
 use super::profile::{timed, LayerKind};
 use super::weight::Weight;
 use super::{Params, Precision};
-use crate::kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Side, Target, Values};
+use crate::kernels::gemm::{linear, Bias, Epilogue, Packed, Target};
 
 /// `y = x W^T + b` over the last dimension.
 #[derive(Debug, Clone)]
@@ -16,11 +16,6 @@ pub struct Linear {
     inputs: usize,
     outputs: usize,
     precision: Precision,
-}
-
-/// Packs weights as columns of the product.
-fn columns(outputs: usize, inputs: usize) -> impl Fn(Kernel, Values) -> Packed {
-    move |kernel, values| Packed::weights(kernel, Side::Columns, values, [outputs, inputs, 1])
 }
 
 impl Linear {
@@ -38,7 +33,7 @@ impl Linear {
     /// # Errors
     /// When the tensor library fails.
     pub fn without_bias(inputs: usize, outputs: usize, params: &Params) -> Result<Self> {
-        let weight = Weight::new((outputs, inputs), params, columns(outputs, inputs))?;
+        let weight = Weight::of_columns((outputs, inputs), params)?;
         Ok(Linear { weight, bias: None, inputs, outputs, precision: params.precision() })
     }
 
@@ -57,7 +52,7 @@ impl Linear {
     /// When the tensor library fails.
     pub fn from_patch_conv(inputs: usize, outputs: usize, side: usize, params: &Params) -> Result<Self> {
         let values = inputs * side * side;
-        let weight = match Weight::new((outputs, inputs, side, side), params, columns(outputs, values))? {
+        let weight = match Weight::of_columns((outputs, inputs, side, side), params)? {
             Weight::Tensor(tensor) => Weight::Tensor(tensor.reshape((outputs, values))?),
             packed @ Weight::Packed(_) => packed,
         };

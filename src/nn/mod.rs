@@ -41,3 +41,4 @@ pub use self_attention::SelfAttention;
 pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};
 
 pub use crate::kernels::gemm::Values;
+pub use crate::kernels::quant::{Format, Quantized, SharedBytes};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-use super::{cpu, AttentionMethod, Precision, Values};
+use super::{cpu, AttentionMethod, Precision, Quantized, Values};
 use crate::weights::{Mismatch, ShapeMismatch, WeightsError};
 
 /// Named tensors of one component (a UNet, a text encoder), whatever file or bytes they lie in.
@@ -28,6 +28,13 @@ pub trait ParamSource: Send + Sync {
     fn lend(&self, _name: &str, _take: &mut dyn FnMut(Values<'_>)) -> bool {
         false
     }
+    /// A tensor that is stored quantised, as it lies in the file, as a matrix of its first side by all others. `None` where it is
+    /// not, or its rows are no whole blocks: [`ParamSource::read`] has its numbers in any case.
+    fn quantized(&self, _name: &str) -> Option<Quantized> {
+        None
+    }
+    /// Lets go of the memory that mapped files take in this process: it is needed for something else. They can be read on.
+    fn release(&self) {}
     /// The tensor on the CPU in the dtype that [`ParamSource::info`] gives.
     ///
     /// # Errors
@@ -196,6 +203,19 @@ impl Params {
             (None, Some(f)) => cpu::with_stored(&self.get_stored(shape, name)?, f),
             (None, None) => candle_core::bail!("the values of `{name}` were lent and not used"),
         }
+    }
+
+    /// The matrix `name` of `shape` below this path, for layers on the CPU that can compute with quantised numbers; `None` where
+    /// [`Params::get_stored`] has to be asked.
+    pub(super) fn quantized(&self, shape: impl Into<Shape>, name: &str) -> Option<Quantized> {
+        let (shape, full_name) = (shape.into(), self.full_name(name));
+        let fits = self.root.source.info(&full_name).is_some_and(|(found, _)| found == shape);
+        if !fits || self.root.survey || !self.device().is_cpu() {
+            return None;
+        }
+        let quantized = self.root.source.quantized(&full_name)?;
+        self.ledger().taken.insert(full_name);
+        Some(quantized)
     }
 
     /// Whether nothing is read: see [`Params::for_survey`].

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Result, Shape, Tensor};
 
 use super::{Params, Values};
-use crate::kernels::gemm::Kernel;
+use crate::kernels::gemm::{Kernel, Packed, Side};
 
 /// Weights in the form that their device multiplies with.
 #[derive(Clone)]
@@ -22,6 +22,22 @@ impl<P> std::fmt::Debug for Weight<P> {
             Weight::Packed(_) => f.write_str("Packed"),
             Weight::Tensor(tensor) => tensor.fmt(f),
         }
+    }
+}
+
+impl Weight<Packed> {
+    /// The tensor `weight` of `shape`, a matrix of its first side by all others, as columns of products. On the CPU it stays quantised if
+    /// it is stored so.
+    pub(super) fn of_columns(shape: impl Into<Shape>, params: &Params) -> Result<Self> {
+        let shape = shape.into();
+        if let Some(quantized) = params.quantized(&shape, "weight") {
+            return Ok(Weight::Packed(Arc::new(Packed::quantized(params.precision().kernel()?, quantized))));
+        }
+        let outputs = shape.dims().first().copied().unwrap_or(1);
+        let inputs = shape.elem_count() / outputs.max(1);
+        Weight::new(shape, params, |kernel, values| {
+            Packed::weights(kernel, Side::Columns, values, [outputs, inputs, 1])
+        })
     }
 }
 

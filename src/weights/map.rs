@@ -3,13 +3,16 @@
 use std::fs::File;
 use std::ops::{Deref, Range};
 use std::path::Path;
+use std::sync::Arc;
 
 use memmap2::Mmap;
 
 use super::WeightsError;
+use crate::nn::SharedBytes;
 
 /// The bytes of a file, wherever they lie: mapped, or in memory.
-pub(super) struct Bytes(Box<dyn Content + Send + Sync>);
+#[derive(Clone)]
+pub(super) struct Bytes(Arc<dyn Content + Send + Sync>);
 
 /// A place where the bytes of a file can lie.
 pub(super) trait Content: AsRef<[u8]> {
@@ -46,7 +49,7 @@ impl Content for Mmap {
 
 impl<T: Content + Send + Sync + 'static> From<T> for Bytes {
     fn from(bytes: T) -> Self {
-        Bytes(Box::new(bytes))
+        Bytes(Arc::new(bytes))
     }
 }
 
@@ -54,6 +57,11 @@ impl Bytes {
     /// As [`Content::expect`].
     pub(super) fn expect(&self, range: &Range<usize>) {
         self.0.expect(range);
+    }
+
+    /// These of the bytes, which whoever has them shares; nothing when there are not that many.
+    pub(super) fn share(&self, range: &Range<usize>) -> Option<SharedBytes> {
+        SharedBytes::new(self.0.clone(), range.clone())
     }
 
     /// As [`Content::release`].

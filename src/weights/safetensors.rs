@@ -9,7 +9,7 @@ use half::f16;
 use super::header::{self, Header, Stored};
 use super::map::{map, Bytes};
 use super::WeightsError;
-use crate::nn::{ParamSource, Values};
+use crate::nn::{Format, ParamSource, Quantized, Values};
 
 /// The tensors of one safetensors file.
 pub struct Safetensors {
@@ -92,6 +92,22 @@ impl ParamSource for Safetensors {
         take(values);
         self.bytes.release(&entry.bytes);
         true
+    }
+
+    fn quantized(&self, name: &str) -> Option<Quantized> {
+        let entry = self.header.entries.get(name)?;
+        let format = match entry.stored {
+            Stored::As(DType::F8E4M3) => Format::F8E4M3,
+            Stored::F8E5M2 => Format::F8E5M2,
+            Stored::As(_) => return None,
+        };
+        let rows = *entry.shape.first()?;
+        let columns = entry.shape[1..].iter().product();
+        Quantized::new(format, self.bytes.share(&entry.bytes)?, [rows, columns])
+    }
+
+    fn release(&self) {
+        self.bytes.release(&(0..self.bytes.len()));
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

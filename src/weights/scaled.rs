@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Shape, Tensor};
 
 use super::WeightsError;
-use crate::nn::{ParamSource, Values};
+use crate::nn::{ParamSource, Quantized, Values};
 
 /// Endings of a scale's name, which stand in place of `weight`.
 const SCALES: [&str; 2] = ["scale_weight", "weight_scale"];
@@ -49,6 +49,17 @@ pub fn apply_scales(source: Arc<dyn ParamSource>) -> Result<Arc<dyn ParamSource>
     Ok(if scales.is_empty() { source } else { Arc::new(Scaled { source, scales }) })
 }
 
+impl Scaled {
+    fn floats(&self, name: &str, scale: &Tensor) -> Result<Vec<f32>, WeightsError> {
+        let floats = scale.to_dtype(DType::F32).and_then(|scale| scale.flatten_all()?.to_vec1());
+        floats.map_err(|e| self.bad(name, &e))
+    }
+
+    fn bad(&self, name: &str, error: &candle_core::Error) -> WeightsError {
+        WeightsError::BadTensor { file: self.label(), tensor: name.into(), reason: error.to_string() }
+    }
+}
+
 impl ParamSource for Scaled {
     fn label(&self) -> String {
         self.source.label()
@@ -73,6 +84,17 @@ impl ParamSource for Scaled {
         !self.scales.contains_key(name) && self.source.lend(name, take)
     }
 
+    fn quantized(&self, name: &str) -> Option<Quantized> {
+        let weight = self.source.quantized(name)?;
+        let Some(scale) = self.scales.get(name) else { return Some(weight) };
+        let scale = self.source.read(scale).and_then(|scale| self.floats(name, &scale)).ok()?;
+        weight.scaled(&scale)
+    }
+
+    fn release(&self) {
+        self.source.release();
+    }
+
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
         let tensor = self.source.read(name)?;
         let Some(scale) = self.scales.get(name) else { return Ok(tensor) };
@@ -83,7 +105,7 @@ impl ParamSource for Scaled {
             shape[0] = scale.elem_count();
             tensor.to_dtype(DType::F32)?.broadcast_mul(&scale.to_dtype(DType::F32)?.reshape(shape)?)
         };
-        scaled().map_err(|e| WeightsError::BadTensor { file: self.label(), tensor: name.into(), reason: e.to_string() })
+        scaled().map_err(|e| self.bad(name, &e))
     }
 }
 
@@ -120,6 +142,10 @@ mod tests {
             assert_eq!(source.stored_type("a.weight").unwrap(), "f8e4m3");
             let read = source.read("a.weight").unwrap();
             assert_eq!(read.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected);
+            let mut rows = [0.0; 4];
+            let (quantized, isa) = (source.quantized("a.weight").unwrap(), crate::kernels::Isa::all()[0]);
+            rows.chunks_exact_mut(2).enumerate().for_each(|(i, row)| quantized.row(isa, i, row));
+            assert_eq!(rows, expected);
         }
     }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Safetensors, WeightsError};
 use crate::files::read_small;
-use crate::nn::{ParamSource, Values};
+use crate::nn::{ParamSource, Quantized, Values};
 
 /// The tensors of several files under one index.
 pub struct Sharded {
@@ -82,6 +82,14 @@ impl ParamSource for Sharded {
 
     fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
         self.places.get(name).is_some_and(|shard| self.shards[*shard].lend(name, take))
+    }
+
+    fn quantized(&self, name: &str) -> Option<Quantized> {
+        self.shards[*self.places.get(name)?].quantized(name)
+    }
+
+    fn release(&self) {
+        self.shards.iter().for_each(Safetensors::release);
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

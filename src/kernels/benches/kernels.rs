@@ -4,13 +4,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench may end")]
 
+use std::sync::Arc;
+
 use divan::counter::ItemsCount;
 use divan::{black_box, Bencher};
+use half::bf16;
 use sdgen_kernels::attention::{attention, Shape};
 use sdgen_kernels::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
 use sdgen_kernels::elementwise::{geglu, Function};
 use sdgen_kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Rounding, Side, Target, Values};
 use sdgen_kernels::norm::{normalise, rms_normalise, Norm};
+use sdgen_kernels::quant::{Format, Quantized, SharedBytes};
 use sdgen_kernels::Isa;
 
 const ROUNDINGS: [Rounding; 2] = [Rounding::None, Rounding::Bf16];
@@ -77,6 +81,32 @@ fn linear_layers<const SHAPE: usize>(bencher: Bencher, rounding: Rounding) {
     bencher
         .counter(ItemsCount::new(rows * inputs * outputs))
         .bench_local(|| linear(black_box(&x), rows, &weights, &epilogue, &mut out));
+}
+
+/// A layer of FLUX, 3072 to 12288, with weights as they are stored: for tokens of a picture of 512x512, of T5, and for one vector.
+#[divan::bench(args = [None, Some(Format::Q4_0), Some(Format::Q8_0), Some(Format::Q4K), Some(Format::Q6K), Some(Format::F8E4M3)], consts = [1280, 256, 1])]
+fn stored<const ROWS: usize>(bencher: Bencher, format: Option<Format>) {
+    let (inputs, outputs) = (3072, 12288);
+    let kernel = kernel(Rounding::Bf16);
+    let weights = match format {
+        None => {
+            let weights = vec![bf16::from_f32(0.01); inputs * outputs];
+            Packed::weights(kernel, Side::Columns, Values::Bf16(&weights), [outputs, inputs, 1])
+        }
+        Some(format) => {
+            let bytes = vec![0x11u8; outputs * format.bytes(inputs).unwrap()];
+            let range = 0..bytes.len();
+            let bytes = SharedBytes::new(Arc::new(bytes), range).unwrap();
+            Packed::quantized(kernel, Quantized::new(format, bytes, [outputs, inputs]).unwrap())
+        }
+    };
+    let x = values(ROWS * inputs);
+    let target = Target::matrix(outputs);
+    let epilogue = Epilogue { bias: Bias::None, function: None, residual: None, target };
+    let mut out = vec![0.0; ROWS * outputs];
+    bencher
+        .counter(ItemsCount::new(ROWS * inputs * outputs))
+        .bench_local(|| linear(black_box(&x), ROWS, &weights, &epilogue, &mut out));
 }
 
 /// Queries, keys and width of 8 heads, two pictures.

@@ -47,7 +47,7 @@ per_isa! {
 }
 
 per_isa! {
-    fn turn_floats(lines: &[f32], len: usize, first: usize, height: usize, to: &mut [f32]) {
+    pub(super) fn turn_floats(lines: &[f32], len: usize, first: usize, height: usize, to: &mut [f32]) {
         turn(lines, len, first, height, to);
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn halve(isa: Isa, to_f16: bool, from: &[f32], to: &mut [u16]) {
     }
 }
 
-/// How packed weights are kept.
+/// How values of packed weights are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     /// As the kernel reads them.

@@ -1,7 +1,7 @@
 //! The product of two matrices, `C = A B` with sums in f32: packed panels, blocks along the depth, tiles in registers.
 //!
 //! After Goto and van de Geijn 2008. `micro` has the innermost loops, `encode` rounds and pairs values, `packed` lays operands out in
-//! panels, `weights` and `arrange` those that a model is loaded from, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of the
+//! panels, `weights` and `arrange` those that a model is loaded from, `widened` those that stay quantised, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of the
 //! result: an output's products are summed block by block along the depth, whatever task it falls into.
 
 mod arrange;
@@ -12,6 +12,7 @@ mod packed;
 #[cfg(test)]
 mod tests;
 mod weights;
+mod widened;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -34,6 +35,8 @@ const SUMS: usize = 192 << 10;
 const WEIGHT_LINES: usize = 640;
 /// Lines of the other operand that a task takes at least, so that reading the weights pays.
 const LEAST_LINES: usize = 96;
+/// Lines of the other operand that a task takes at most where it widens the weights: their sums and one panel of weights fit.
+const MOST_LINES: usize = 4096;
 /// Lines of weights that a task takes at least.
 const LEAST_WEIGHT_LINES: usize = 64;
 
@@ -101,7 +104,11 @@ impl Product<'_> {
         if fixed.lines == 0 || other.lines == 0 {
             return;
         }
-        let (fixed_step, other_step) = steps(&fixed, &other, rayon::current_num_threads());
+        let threads = rayon::current_num_threads();
+        let (fixed_step, other_step) = match self.weights.is_quantized() {
+            true => steps_once(&fixed, &other, threads),
+            false => steps(&fixed, &other, threads),
+        };
         // Taken as it is, packed by each task, or by all together if several tasks would pack the same.
         let in_memory = self.other.rows_in_memory().filter(|_| !(4 * other.units).is_multiple_of(ALIASING));
         let share = in_memory.is_none() && fixed_step < fixed.count();
@@ -141,6 +148,22 @@ fn steps(fixed: &Panels, other: &Panels, threads: usize) -> (usize, usize) {
     if other_tasks * fixed.count().div_ceil(fixed_step) < 2 * threads {
         let wanted = fixed.count().div_ceil((2 * threads).div_ceil(other_tasks));
         fixed_step = wanted.max(LEAST_WEIGHT_LINES / fixed.height).clamp(1, fixed_step);
+    }
+    (fixed_step, other_step)
+}
+
+/// As [`steps`] for weights that each task has to widen: few of them, with as many lines of the other operand as there are, so that
+/// each is widened once.
+fn steps_once(fixed: &Panels, other: &Panels, threads: usize) -> (usize, usize) {
+    let even = |count: usize, at_most: usize| count.div_ceil(count.div_ceil(at_most.max(1)));
+    let mut other_step = even(other.count(), MOST_LINES / other.height);
+    let room = SUMS / (other_step * other.height * fixed.height);
+    let balanced = fixed.count().div_ceil(4 * threads);
+    let fixed_step = even(fixed.count(), room.min(balanced));
+    let tasks = fixed.count().div_ceil(fixed_step) * other.count().div_ceil(other_step);
+    if tasks < 2 * threads {
+        other_step =
+            even(other_step, other_step.div_ceil((2 * threads).div_ceil(tasks)).max(LEAST_LINES / other.height));
     }
     (fixed_step, other_step)
 }

@@ -5,8 +5,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::memory::unfilled_units;
+use super::super::quant::Quantized;
 use super::encode::Kept;
 use super::micro::Kernel;
+use super::widened::widen_panels;
 
 /// Units of a block along the depth: a panel of columns and one of rows stay in a first-level cache of 32 KiB or more.
 pub(super) const BLOCK: usize = 128;
@@ -121,9 +123,18 @@ pub trait Fill: Sync {
 pub struct Packed {
     pub(super) kernel: Kernel,
     pub(super) panels: Panels,
-    pub(super) kept: Kept,
-    pub(super) units: Vec<u32>,
-    pub(super) halves: Vec<u16>,
+    pub(super) store: Store,
+}
+
+/// The form in which a packed operand is kept.
+#[derive(Debug, Clone)]
+pub(super) enum Store {
+    /// In panels, as the kernel reads them.
+    Units(Vec<u32>),
+    /// In panels, half as large.
+    Halves(Kept, Vec<u16>),
+    /// Not in panels: widened and packed by each product.
+    Quantized(Quantized),
 }
 
 impl Packed {
@@ -136,17 +147,36 @@ impl Packed {
         pieces.into_par_iter().for_each(|(panel, (block, piece))| {
             fill.fill(panels.block(block), panels.lines_of(panel), panels.height_of(panel), piece);
         });
-        Packed { kernel, panels, kept: Kept::Units, units, halves: Vec::new() }
+        Packed { kernel, panels, store: Store::Units(units) }
+    }
+
+    /// Weights that stay as they are, as columns of products.
+    #[must_use]
+    pub fn quantized(kernel: Kernel, weights: Quantized) -> Self {
+        let [lines, depth] = weights.dims();
+        let panels = Panels::new(&kernel, Side::Columns, lines, kernel.units(depth));
+        Packed { kernel, panels, store: Store::Quantized(weights) }
+    }
+
+    /// Whether it is packed anew by each product, so that each panel should be asked for once.
+    pub(super) fn is_quantized(&self) -> bool {
+        matches!(self.store, Store::Quantized(_))
     }
 
     /// Some panels of a block; `scratch` holds them if they have to be widened.
     pub(crate) fn block<'a>(&'a self, block: usize, panels: &Range<usize>, scratch: &'a mut Vec<u32>) -> &'a [u32] {
         let place = self.panels.place(block, panels);
-        if self.kept == Kept::Units {
-            return &self.units[place];
-        }
+        let (kept, halves) = match &self.store {
+            Store::Units(units) => return &units[place],
+            Store::Halves(kept, halves) => (kept, halves),
+            Store::Quantized(weights) => {
+                scratch.resize(place.len(), 0);
+                widen_panels(&self.kernel, weights, &self.panels, (block, panels), scratch);
+                return scratch;
+            }
+        };
         scratch.resize(place.len(), 0);
-        self.kept.widen(self.kernel.isa(), &self.halves[place], scratch);
+        kept.widen(self.kernel.isa(), &halves[place], scratch);
         scratch
     }
 
@@ -162,9 +192,13 @@ impl Packed {
         &self.kernel
     }
 
-    /// Bytes in memory.
+    /// Bytes in memory, its own or shared.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        4 * self.units.len() + 2 * self.halves.len()
+        match &self.store {
+            Store::Units(units) => size_of_val(units.as_slice()),
+            Store::Halves(_, halves) => size_of_val(halves.as_slice()),
+            Store::Quantized(weights) => weights.size(),
+        }
     }
 }

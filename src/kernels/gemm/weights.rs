@@ -12,7 +12,7 @@ use super::super::simd::floats_mut;
 use super::arrange::{arrange, arrange_whole, Order, Place};
 use super::encode::{halve, Kept};
 use super::micro::Kernel;
-use super::packed::{Packed, Panels, Side};
+use super::packed::{Packed, Panels, Side, Store};
 use super::Rounding;
 
 /// Values of weights as files hold them.
@@ -188,34 +188,36 @@ impl Packed {
     fn pack(source: &Lines, panels: Panels) -> Self {
         let (kernel, values, len) = (source.kernel, source.values, source.len());
         let (size, kept, places) = (panels.padded() * panels.units, values.kept(&kernel), source.places());
-        let (mut units, mut halves) = (Vec::new(), Vec::new());
         let ways = (source.order(&panels), places.as_slice());
-        if let (Kept::Units, Values::F32(values), false) = (kept, values, kernel.pairs()) {
-            units = vec![0; size];
+        let store = if let (Kept::Units, Values::F32(values), false) = (kept, values, kernel.pairs()) {
+            let mut units = vec![0; size];
             panels.split(floats_mut(&mut units)).into_par_iter().enumerate().for_each(|(i, mut blocks)| {
                 let lines = panels.lines_of(i);
                 let lines = (&values[lines.start * len..lines.end * len], len);
                 arrange_whole(kernel.isa(), &panels, i, lines, ways, &mut blocks);
             });
+            Store::Units(units)
         } else if kept == Kept::Units {
             let pair = |line: &[u16], (place, two): Place| {
                 let second = if two { line[place + source.taps] } else { 0 };
                 u32::from(second) << 16 | u32::from(line[place])
             };
-            units = vec![0; size];
+            let mut units = vec![0; size];
             let pieces = panels.split(&mut units).into_par_iter().enumerate();
             pieces.for_each_init(Halves::default, |scratch, (i, mut blocks)| {
                 let lines = (source.halves(panels.lines_of(i), kept, scratch), len);
                 arrange(&panels, i, lines, &places, pair, &mut blocks);
             });
+            Store::Units(units)
         } else {
-            halves = vec![0; size];
+            let mut halves = vec![0; size];
             let pieces = panels.split(&mut halves).into_par_iter().enumerate();
             pieces.for_each_init(Halves::default, |scratch, (i, mut blocks)| {
                 let lines = (source.halves(panels.lines_of(i), kept, scratch), len);
                 arrange_whole(kernel.isa(), &panels, i, lines, ways, &mut blocks);
             });
-        }
-        Packed { kernel, panels, kept, units, halves }
+            Store::Halves(kept, halves)
+        };
+        Packed { kernel, panels, store }
     }
 }

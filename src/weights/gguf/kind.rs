@@ -5,6 +5,8 @@ use std::fmt;
 use candle_core::quantized::GgmlDType;
 use candle_core::DType;
 
+use crate::nn::Format;
+
 /// How numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -76,6 +78,24 @@ impl Kind {
     #[must_use]
     pub fn number(self) -> Option<u32> {
         KINDS.iter().find(|(_, kind, _)| *kind == self).map(|(number, ..)| *number)
+    }
+
+    /// The format that layers compute with as it is stored.
+    pub(super) fn format(self) -> Option<Format> {
+        let Kind::Quantized(kind) = self else { return None };
+        Some(match kind {
+            GgmlDType::Q4_0 => Format::Q4_0,
+            GgmlDType::Q4_1 => Format::Q4_1,
+            GgmlDType::Q5_0 => Format::Q5_0,
+            GgmlDType::Q5_1 => Format::Q5_1,
+            GgmlDType::Q8_0 => Format::Q8_0,
+            GgmlDType::Q2K => Format::Q2K,
+            GgmlDType::Q3K => Format::Q3K,
+            GgmlDType::Q4K => Format::Q4K,
+            GgmlDType::Q5K => Format::Q5K,
+            GgmlDType::Q6K => Format::Q6K,
+            _ => return None,
+        })
     }
 
     /// Numbers in a block, and the bytes of one.

@@ -2,7 +2,7 @@
 //! Followed: ggml's `docs/gguf.md`.
 //!
 //! [`header`] checks everything that the file says before any of it is believed; [`kind`] knows how numbers are stored. Quantised
-//! tensors become f32 when they are read, with the values of ggml.
+//! tensors are handed out as they are, or become f32 when they are read, with the values of ggml.
 
 mod header;
 mod kind;
@@ -17,7 +17,7 @@ use candle_core::{DType, Device, Shape, Tensor};
 
 use super::map::Bytes;
 use super::WeightsError;
-use crate::nn::ParamSource;
+use crate::nn::{ParamSource, Quantized};
 use header::Header;
 pub use header::MAGIC;
 pub use kind::Kind;
@@ -70,6 +70,18 @@ impl ParamSource for Gguf {
 
     fn stored_type(&self, name: &str) -> Option<String> {
         Some(self.header.tensors.get(name)?.kind.to_string())
+    }
+
+    fn quantized(&self, name: &str) -> Option<Quantized> {
+        let tensor = self.header.tensors.get(name)?;
+        let format = tensor.kind.format()?;
+        let rows = *tensor.shape.first()?;
+        let columns = tensor.shape[1..].iter().product();
+        Quantized::new(format, self.bytes.share(&tensor.bytes)?, [rows, columns])
+    }
+
+    fn release(&self) {
+        self.bytes.release(&(0..self.bytes.len()));
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

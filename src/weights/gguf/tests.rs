@@ -30,6 +30,14 @@ fn every_kind_of_number_has_the_values_of_ggml() {
         assert_eq!(kind, if name == "conv" { "q8_0" } else { name });
         let reference: Vec<f32> = expected.by_ref().take(tensor.elem_count()).collect();
         assert_eq!(values(&tensor), reference, "{name}");
+        // What layers take as it lies widens to the same.
+        let quantized = file.source.quantized(name);
+        assert_eq!(quantized.is_some(), (name.starts_with('q') || name == "conv") && name != "q8_k", "{name}");
+        let Some(quantized) = quantized else { continue };
+        let mut rows = vec![0.0; reference.len()];
+        let rows_of = rows.chunks_exact_mut(quantized.dims()[1]).enumerate();
+        rows_of.for_each(|(i, row)| quantized.row(crate::kernels::Isa::all()[0], i, row));
+        assert_eq!(rows, reference, "{name}");
     }
     assert_eq!(expected.next(), None);
     assert!(file.source.read("gone").is_err());

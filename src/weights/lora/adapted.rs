@@ -8,7 +8,7 @@ use candle_core::{DType, Shape, Tensor};
 
 use super::kinds::{Base, Change};
 use super::sum::{self, Sums};
-use crate::nn::{ParamSource, Values};
+use crate::nn::{ParamSource, Quantized, Values};
 use crate::weights::WeightsError;
 
 /// What is added to a tensor.
@@ -74,6 +74,14 @@ impl ParamSource for Adapted {
 
     fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
         !self.patches.contains_key(name) && self.source.lend(name, take)
+    }
+
+    fn quantized(&self, name: &str) -> Option<Quantized> {
+        self.source.quantized(name).filter(|_| !self.patches.contains_key(name))
+    }
+
+    fn release(&self) {
+        self.source.release();
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Shape, Tensor};
 
 use super::{Piece, Target};
-use crate::nn::{ParamSource, Values};
+use crate::nn::{ParamSource, Quantized, Values};
 use crate::weights::WeightsError;
 
 /// A view on a source: tensors under other names, cut, transposed or flattened when they are read.
@@ -120,6 +120,23 @@ impl ParamSource for Renamed {
             }),
             Piece::Transposed => false,
         }
+    }
+
+    fn quantized(&self, name: &str) -> Option<Quantized> {
+        let (stored, piece) = self.places.get(name)?;
+        let whole = self.source.quantized(stored)?;
+        match piece {
+            Piece::Whole | Piece::Matrix => Some(whole),
+            Piece::Third(index) => {
+                let third = whole.dims()[0] / 3;
+                whole.slice_rows(index * third..(index + 1) * third)
+            }
+            Piece::Transposed => None,
+        }
+    }
+
+    fn release(&self) {
+        self.source.release();
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {

@@ -105,10 +105,8 @@ impl Product<'_> {
             return;
         }
         let threads = rayon::current_num_threads();
-        let (fixed_step, other_step) = match self.weights.is_quantized() {
-            true => steps_once(&fixed, &other, threads),
-            false => steps(&fixed, &other, threads),
-        };
+        let divided = if self.weights.is_quantized() { steps_once } else { steps };
+        let (fixed_step, other_step) = divided(&fixed, &other, threads);
         // Taken as it is, packed by each task, or by all together if several tasks would pack the same.
         let in_memory = self.other.rows_in_memory().filter(|_| !(4 * other.units).is_multiple_of(ALIASING));
         let share = in_memory.is_none() && fixed_step < fixed.count();
@@ -136,9 +134,13 @@ impl Product<'_> {
     }
 }
 
+/// The size of the parts, at most `at_most`, when `count` is divided evenly.
+fn even(count: usize, at_most: usize) -> usize {
+    count.div_ceil(count.div_ceil(at_most.max(1)))
+}
+
 /// Panels of the weights and of the other operand that a task takes.
 fn steps(fixed: &Panels, other: &Panels, threads: usize) -> (usize, usize) {
-    let even = |count: usize, at_most: usize| count.div_ceil(count.div_ceil(at_most.max(1)));
     let mut fixed_step = even(fixed.count(), WEIGHT_LINES / fixed.height);
     let least = (LEAST_LINES / other.height).max(1);
     let room = SUMS / (fixed_step * fixed.height * other.height);
@@ -155,7 +157,6 @@ fn steps(fixed: &Panels, other: &Panels, threads: usize) -> (usize, usize) {
 /// As [`steps`] for weights that each task has to widen: few of them, with as many lines of the other operand as there are, so that
 /// each is widened once.
 fn steps_once(fixed: &Panels, other: &Panels, threads: usize) -> (usize, usize) {
-    let even = |count: usize, at_most: usize| count.div_ceil(count.div_ceil(at_most.max(1)));
     let mut other_step = even(other.count(), MOST_LINES / other.height);
     let room = SUMS / (other_step * other.height * fixed.height);
     let balanced = fixed.count().div_ceil(4 * threads);

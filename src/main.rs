@@ -9,6 +9,11 @@ use sdgen::{commands, Error};
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
+    match cli::reference::complete(&args) {
+        Ok(true) => return ExitCode::from(exit_code::OK),
+        Ok(false) => {}
+        Err(e) => return report(&mut Ui::new(cli::message_options(&args)), &e),
+    }
     let command = match cli::parse(&args) {
         Ok(Parsed::Command(command)) => command,
         Ok(Parsed::Text(text)) => return show(&text),

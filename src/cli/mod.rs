@@ -1,13 +1,14 @@
 //! The command line: what can be typed, its help and its errors.
 //!
 //! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`download`], [`verify`], [`info`], [`convert`],
-//! [`lora_merge`], [`preprocess`], [`bench`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`],
+//! [`lora_merge`], [`preprocess`], [`bench`], [`completions`], [`man`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`],
 //! [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups
 //! of those that make pictures. A value is checked by its parser in `values`, options against each other in `checks`; both say what to
-//! give instead. Only `main` and `commands` call this module.
+//! give instead. `reference` makes completions, man pages and documents of all this. Only `main` and `commands` call this module.
 
 pub mod bench;
 mod checks;
+pub mod completions;
 pub mod compute;
 pub mod control;
 pub mod controlnet;
@@ -23,6 +24,7 @@ pub mod inpaint;
 pub mod input;
 pub mod lora;
 pub mod lora_merge;
+pub mod man;
 pub mod mask;
 pub mod model;
 pub mod output;
@@ -30,6 +32,7 @@ pub mod paint;
 pub mod preprocess;
 pub mod prompt;
 pub mod recipe;
+pub mod reference;
 pub mod sampling;
 mod usage;
 mod values;
@@ -44,6 +47,7 @@ use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
 pub use bench::BenchArgs;
+pub use completions::CompletionsArgs;
 pub use controlnet::ControlnetArgs;
 pub use convert::ConvertArgs;
 pub use download::DownloadArgs;
@@ -53,6 +57,7 @@ pub use img2img::Img2ImgArgs;
 pub use info::InfoArgs;
 pub use inpaint::InpaintArgs;
 pub use lora_merge::LoraMergeArgs;
+pub use man::ManArgs;
 pub use paint::PaintArgs;
 pub use preprocess::PreprocessArgs;
 pub use verify::VerifyArgs;
@@ -93,13 +98,14 @@ pub enum Command {
     Info(Box<InfoArgs>),
     Convert(Box<ConvertArgs>),
     LoraMerge(Box<LoraMergeArgs>),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 impl Command {
-    /// What was said about output to the terminal.
-    #[must_use]
-    pub fn general(&self) -> &GeneralArgs {
-        match self {
+    /// What was said about output to the terminal; `None` for commands that only print.
+    fn general(&self) -> Option<&GeneralArgs> {
+        Some(match self {
             Command::Generate(args) => &args.paint.general,
             Command::Img2img(args) => &args.paint.general,
             Command::Inpaint(args) => &args.paint.general,
@@ -112,13 +118,14 @@ impl Command {
             Command::Info(args) => &args.general,
             Command::Convert(args) => &args.general,
             Command::LoraMerge(args) => &args.general,
-        }
+            Command::Completions(_) | Command::Man(_) => return None,
+        })
     }
 
     /// How it shows what happens. Where the result is one JSON object, no events go with it.
     #[must_use]
     pub fn ui_options(&self) -> UiOptions {
-        let options = self.general().ui_options();
+        let options = self.general().map(GeneralArgs::ui_options).unwrap_or_default();
         match self {
             Command::Bench(_) => UiOptions { json: false, ..options },
             _ => options,

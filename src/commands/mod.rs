@@ -2,12 +2,14 @@
 //! write what comes back. Only `main` calls this module.
 
 mod bench;
+mod completions;
 mod convert;
 mod download;
 mod flux;
 mod info;
 mod inspect;
 mod lora_merge;
+mod man;
 mod models;
 mod paint;
 mod preprocess;
@@ -37,5 +39,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Info(args) => info::info(args, ui),
         Command::Convert(args) => convert::convert(args, ui),
         Command::LoraMerge(args) => lora_merge::lora_merge(args, ui),
+        Command::Completions(args) => completions::completions(args, ui),
+        Command::Man(args) => man::man(args, ui),
     }
 }

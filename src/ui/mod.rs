@@ -223,6 +223,11 @@ impl Ui {
         self.streams.data(&event.to_string());
     }
 
+    /// Data of several lines.
+    pub fn text(&mut self, text: &str) {
+        text.lines().for_each(|line| self.data(line));
+    }
+
     fn message(&mut self, level: Level, text: &str) {
         if self.line.is_some() {
             if self.said.len() >= MOST_REMEMBERED {

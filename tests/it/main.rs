@@ -15,6 +15,7 @@ mod determinism;
 mod download;
 mod download_web;
 mod flux;
+mod generated;
 mod golden;
 mod help;
 mod hub;

@@ -43,7 +43,7 @@ pub fn bench(args: &BenchArgs, ui: &mut Ui) -> Result<()> {
     }
     if args.general.json {
         let json = serde_json::to_string(&report);
-        ui.data(&json.map_err(|e| Error::usage(format!("the result is no JSON: {e}"), "report this"))?);
+        ui.text(&json.map_err(|e| Error::usage(format!("the result is no JSON: {e}"), "report this"))?);
     } else {
         table::lines(&report).iter().for_each(|line| ui.data(line));
     }

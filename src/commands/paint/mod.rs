@@ -45,7 +45,7 @@ fn single(request: &Request, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut 
     let plan = series::first_plan(request, paint)?;
     if paint.recipe.dry_run {
         let text = serde_json::to_string_pretty(&dry_run(&plan));
-        ui.data(&text.map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))?);
+        ui.text(&text.map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))?);
         return Ok((0, 0));
     }
     install_interrupt(ui.bar_handle());

@@ -15,7 +15,7 @@ use self::softmax::{exponentials, Running, Tiles};
 use super::gemm::Kernel;
 use super::math::exp;
 use super::output::Output;
-use super::simd::floats;
+use super::simd::{floats, WIDEST};
 
 /// Queries of a task, a multiple of every kernel's rows.
 const QUERIES: usize = 48;
@@ -25,8 +25,6 @@ const KEY_VALUES: usize = 16 << 10;
 const KEYS: [usize; 2] = [96, 384];
 /// The running maximum before there is any: low, and still a number whose differences are numbers.
 const LOWEST: f32 = -1e30;
-/// Room behind the last row of probabilities for the values that fill a vector.
-const WIDEST: usize = 16;
 
 /// The sizes of an attention. Queries are [batch, queries, heads, width], keys and values [batch, keys, heads, width].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub enum InstructionSet {
     Avx512Bf16,
     /// AVX-512 F, BW, DQ and VL.
     Avx512,
-    /// AVX2 with fused multiply-add.
+    /// AVX2 with fused multiply-add and conversions of f16.
     Avx2,
     /// 128-bit vectors of 64-bit Arm.
     Neon,
@@ -39,7 +39,8 @@ impl InstructionSet {
 
     #[cfg(target_arch = "x86_64")]
     fn is_there(self) -> bool {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx2 =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
         let avx512 = avx2
             && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")

@@ -4,6 +4,8 @@
 
 use std::marker::PhantomData;
 
+use super::simd::{prefetch_line, LINE};
+
 /// A mutable slice shared among threads.
 pub(super) struct Output<'a> {
     start: *mut f32,
@@ -34,5 +36,17 @@ impl<'a> Output<'a> {
         assert!(start <= self.len && count <= self.len - start);
         // SAFETY: the range lies inside the slice (just checked), and the caller promises that it is not aliased.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), count) }
+    }
+
+    /// Asks for the memory of `start..start + count`, which will be written to soon.
+    ///
+    /// # Panics
+    /// When it does not lie inside.
+    pub(super) fn prefetch(&self, start: usize, count: usize) {
+        assert!(start <= self.len && count <= self.len - start);
+        for place in (0..count).step_by(LINE) {
+            // SAFETY: the place lies inside the slice (just checked).
+            prefetch_line(unsafe { self.start.add(start + place) });
+        }
     }
 }

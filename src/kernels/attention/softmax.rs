@@ -4,11 +4,8 @@
 #![expect(clippy::inline_always, reason = "the instructions are those of the caller")]
 
 use super::super::math::exp_vector;
-use super::super::simd::{per_vector, Vector};
+use super::super::simd::{per_vector, Vector, WIDEST};
 use super::super::Isa;
-
-/// The widest vector of any instruction set.
-const WIDEST: usize = 16;
 
 /// The scores of a tile's rows for a block of keys: panel after panel of [rows][width], the last of which may be narrower.
 #[derive(Clone, Copy)]

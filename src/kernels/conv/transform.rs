@@ -9,7 +9,7 @@
 #![expect(clippy::inline_always, reason = "the instructions are those of the caller")]
 #![expect(clippy::needless_range_loop, reason = "the loops over a square are unrolled")]
 
-use super::super::simd::{per_vector, Vector};
+use super::super::simd::{per_vector, Vector, WIDEST};
 use super::super::Isa;
 
 /// Outputs in a row of a square.
@@ -20,8 +20,6 @@ pub(super) const INPUTS: usize = 6;
 pub(super) const PRODUCTS: usize = INPUTS * INPUTS;
 /// Taps of a window.
 pub(super) const TAPS: usize = 9;
-/// The widest vector of any instruction set.
-pub(super) const WIDEST: usize = 16;
 
 const NEAR: f32 = 0.625;
 const FAR: f32 = 1.5;

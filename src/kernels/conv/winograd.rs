@@ -15,9 +15,10 @@ use super::super::gemm::{Kernel, Packed};
 use super::super::isa::per_isa;
 use super::super::memory::unfilled_units;
 use super::super::output::Output;
+use super::super::simd::WIDEST;
 use super::source::{Place, Source};
 use super::transform::{self, transform_pixels, transform_sums, transform_weights, PixelLines};
-use super::transform::{INPUTS, OUTPUTS, PRODUCTS, WIDEST};
+use super::transform::{INPUTS, OUTPUTS, PRODUCTS};
 use super::{Finish, Pictures, Window};
 
 /// Channels that are worked on at a time.

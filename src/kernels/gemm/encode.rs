@@ -1,10 +1,10 @@
-//! Values to the units of operands and back: rounding, pairing, widening.
+//! Values to the units of operands: rounding and pairing.
 
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use super::super::isa::{per_isa, Isa};
-use super::super::simd::{bits, floats_mut};
+use super::super::simd::bits;
 use super::micro::Kernel;
 
 /// How the operands of a product are rounded before they are multiplied; sums are f32 always.
@@ -48,12 +48,6 @@ per_isa! {
 per_isa! {
     fn interleave(even: &[f32], odd: &[f32], to: &mut [u32]) {
         to.iter_mut().zip(even.iter().zip(odd)).for_each(|(to, (x, y))| *to = round_bf16(*y) | round_bf16(*x) >> 16);
-    }
-}
-
-per_isa! {
-    fn widen_bf16(from: &[u16], to: &mut [u32]) {
-        to.iter_mut().zip(from).for_each(|(to, x)| *to = u32::from(*x) << 16);
     }
 }
 
@@ -103,28 +97,6 @@ pub(super) fn halve(isa: Isa, to_f16: bool, from: &[f32], to: &mut [u16]) {
         to.reinterpret_cast_mut::<f16>().convert_from_f32_slice(from);
     } else {
         halve_bf16(isa, from, to);
-    }
-}
-
-/// How values of packed weights are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
-    /// As the kernel reads them.
-    Units,
-    /// Half as large, widened block by block.
-    Bf16,
-    /// Half as large, widened block by block.
-    F16,
-}
-
-impl Kept {
-    /// Halves of this form to units that hold f32.
-    pub(super) fn widen(self, isa: Isa, from: &[u16], to: &mut [u32]) {
-        if self == Kept::F16 {
-            from.reinterpret_cast::<f16>().convert_to_f32_slice(floats_mut(to));
-        } else {
-            widen_bf16(isa, from, to);
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::super::elementwise::Function;
 use super::super::isa::{per_isa, Isa};
 use super::super::output::Output;
+use super::super::simd::prefetch;
 
 /// What is added to the sums.
 #[derive(Debug, Clone, Copy)]
@@ -59,21 +60,26 @@ impl Target {
     }
 }
 
+/// Where a tile lies in the product.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub rows: Range<usize>,
+    pub columns: Range<usize>,
+}
+
 /// A tile's rows that go to one picture.
 struct Piece<'a> {
-    rows: Range<usize>,
-    tile: &'a [f32],
+    tile: &'a mut [f32],
     width: usize,
-    /// Columns of the tile.
-    columns: Range<usize>,
-    /// The first of these columns in the whole product.
-    column: usize,
+    /// Its columns in the tile.
+    within: Range<usize>,
+    place: Place,
     epilogue: &'a Epilogue<'a>,
     out: &'a Output<'a>,
 }
 
 per_isa! {
-    fn write(piece: &Piece) {
+    fn write(piece: &mut Piece) {
         piece.write();
     }
 }
@@ -95,22 +101,37 @@ impl Epilogue<'_> {
         assert_eq!(have, want, "values of the bias");
     }
 
-    /// Writes a tile of sums [.., width], of which `rows` and `columns` are no padding.
-    pub(super) fn finish(
-        &self,
-        isa: Isa,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        width: usize,
-        tile: &[f32],
-        out: &Output,
-    ) {
-        let mut column = columns.start;
-        while column < columns.end {
-            let end = columns.end.min((column / self.target.span + 1) * self.target.span);
-            let within = column - columns.start..end - columns.start;
-            write(isa, &Piece { rows: rows.clone(), tile, width, columns: within, column, epilogue: self, out });
-            column = end;
+    /// The parts of `place` that go to one picture each.
+    fn pieces<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = Place> + use<'a> {
+        let span = self.target.span;
+        let mut column = place.columns.start;
+        std::iter::from_fn(move || {
+            let columns = column..place.columns.end.min((column / span + 1) * span);
+            column = columns.end;
+            (!columns.is_empty()).then(|| Place { rows: place.rows.clone(), columns })
+        })
+    }
+
+    /// Asks for the memory that the results of `place` go to, and for the residual there.
+    pub(super) fn prefetch(&self, place: &Place, out: &Output) {
+        for piece in self.pieces(place) {
+            let mut start = self.target.of(piece.rows.start, piece.columns.start);
+            for _ in piece.rows {
+                out.prefetch(start, piece.columns.len());
+                if let Some(residual) = self.residual {
+                    prefetch(&residual[start..][..piece.columns.len()]);
+                }
+                start += self.target.row;
+            }
+        }
+    }
+
+    /// Writes a tile of sums [.., width] to `place`. What the tile holds afterwards means nothing.
+    pub(super) fn finish(&self, isa: Isa, place: &Place, width: usize, tile: &mut [f32], out: &Output) {
+        for piece in self.pieces(place) {
+            let first = piece.columns.start - place.columns.start;
+            let within = first..first + piece.columns.len();
+            write(isa, &mut Piece { tile, width, within, place: piece, epilogue: self, out });
         }
     }
 }
@@ -118,37 +139,40 @@ impl Epilogue<'_> {
 impl Piece<'_> {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "its caller is compiled for several instruction sets")]
-    fn write(&self) {
+    fn write(&mut self) {
         let Epilogue { bias, function, residual, target } = *self.epilogue;
-        let count = self.columns.len();
-        for (i, row) in self.rows.clone().enumerate() {
-            let sums = &self.tile[i * self.width..][self.columns.clone()];
-            let start = target.of(row, self.column);
-            // SAFETY: rows and pictures do not overlap (`Epilogue::check`), and each place belongs to one tile of one task.
-            let out = unsafe { self.out.part(start, count) };
+        let Place { rows, columns } = self.place.clone();
+        let mut start = target.of(rows.start, columns.start);
+        for (i, row) in rows.enumerate() {
+            let sums = &mut self.tile[i * self.width..][self.within.clone()];
             match bias {
-                Bias::None => out.copy_from_slice(sums),
+                Bias::None => {}
                 Bias::Columns(bias) => {
-                    let bias = &bias[self.column..][..count];
-                    out.iter_mut().zip(sums.iter().zip(bias)).for_each(|(out, (sum, bias))| *out = sum + bias);
+                    sums.iter_mut().zip(&bias[columns.clone()]).for_each(|(sum, bias)| *sum += bias);
                 }
                 Bias::Rows(bias) => {
                     let bias = bias[row];
-                    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum + bias);
+                    sums.iter_mut().for_each(|sum| *sum += bias);
                 }
                 Bias::RowsAndPictures(bias, more) => {
-                    let more = more[self.column / target.span * bias.len() + row];
+                    let more = more[columns.start / target.span * bias.len() + row];
                     let bias = bias[row];
-                    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = (sum + bias) + more);
+                    sums.iter_mut().for_each(|sum| *sum = (*sum + bias) + more);
                 }
             }
             if let Some(function) = function {
-                function.apply(out);
+                function.apply(sums);
             }
-            if let Some(residual) = residual {
-                let residual = &residual[start..][..count];
-                out.iter_mut().zip(residual).for_each(|(out, residual)| *out += residual);
+            // SAFETY: rows and pictures do not overlap (`Epilogue::check`), and each place belongs to one tile of one task.
+            let out = unsafe { self.out.part(start, columns.len()) };
+            match residual {
+                None => out.copy_from_slice(sums),
+                Some(residual) => {
+                    let residual = &residual[start..][..out.len()];
+                    out.iter_mut().zip(sums.iter().zip(residual)).for_each(|(out, (sum, more))| *out = sum + more);
+                }
             }
+            start += target.row;
         }
     }
 }

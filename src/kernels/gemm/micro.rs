@@ -12,9 +12,20 @@ use super::super::isa::{InstructionSet, Isa};
 use super::super::simd::Vector;
 use super::Rounding;
 
-/// Adds (or writes) `a` times `b` to a tile: vectors in a row of the tile, units, a, units from row to row of a, b, tile, whether to
-/// add.
-type TileFn = unsafe fn(usize, usize, *const u32, usize, *const u32, *mut f32, bool);
+/// Writes `a` times `b`, plus what the sums were before unless that is null, to a tile: vectors in a row of the tile, units, a, units
+/// from row to row of a, b, sums before, tile.
+type TileFn = unsafe fn(usize, usize, *const u32, usize, *const u32, *const f32, *mut f32);
+
+/// What a tile's products are added to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Before<'a> {
+    /// Nothing.
+    Zero,
+    /// What the tile holds.
+    Same,
+    /// What another tile of the same size holds.
+    Other(&'a [f32]),
+}
 
 /// The innermost loop of an instruction set and the sizes of its tiles.
 #[derive(Debug, Clone, Copy)]
@@ -105,10 +116,10 @@ impl Kernel {
     /// When the slices have other sizes or `width` is no width of a tile.
     #[inline]
     pub fn tile(&self, width: usize, units: usize, a: &[u32], b: &[u32], c: &mut [f32], add: bool) {
-        self.tile_of_rows(width, units, (a, units), b, c, add);
+        self.tile_of_rows(width, units, (a, units), b, if add { Before::Same } else { Before::Zero }, c);
     }
 
-    /// As [`Kernel::tile`] where the rows of `a` begin `stride` units after each other.
+    /// As [`Kernel::tile`] where the rows of `a` begin `stride` units after each other, and what is added to may lie elsewhere.
     #[inline]
     pub(super) fn tile_of_rows(
         &self,
@@ -116,17 +127,25 @@ impl Kernel {
         units: usize,
         (a, stride): (&[u32], usize),
         b: &[u32],
+        before: Before,
         c: &mut [f32],
-        add: bool,
     ) {
         let vectors = width / self.lanes;
+        let sums = match before {
+            Before::Zero => std::ptr::null(),
+            Before::Same => c.as_ptr(),
+            Before::Other(sums) => {
+                assert_eq!(sums.len(), c.len());
+                sums.as_ptr()
+            }
+        };
         assert!(width.is_multiple_of(self.lanes) && (1..=self.vectors).contains(&vectors));
         assert!(
             a.len() >= (self.rows - 1) * stride + units && b.len() == units * width && c.len() == self.rows * width
         );
-        // SAFETY: `isa` is the proof that the processor has the instructions; the function reads `units` units of each row and
-        // `units * width` others and writes `rows * width` values, which is what the slices hold.
-        unsafe { (self.tile)(vectors, units, a.as_ptr(), stride, b.as_ptr(), c.as_mut_ptr(), add) }
+        // SAFETY: `isa` is the proof that the processor has the instructions; the function reads `units` units of each row,
+        // `units * width` others and as many sums as it writes values, `rows * width`, which is what the slices hold.
+        unsafe { (self.tile)(vectors, units, a.as_ptr(), stride, b.as_ptr(), sums, c.as_mut_ptr()) }
     }
 }
 
@@ -182,15 +201,15 @@ unsafe fn widths<S: Step, const R: usize>(
     a: *const u32,
     stride: usize,
     b: *const u32,
+    before: *const f32,
     c: *mut f32,
-    add: bool,
 ) {
     // SAFETY: the caller's promise, passed on.
     unsafe {
         match vectors {
-            1 => tile::<S, R, 1>(units, a, stride, b, c, add),
-            2 => tile::<S, R, 2>(units, a, stride, b, c, add),
-            _ => tile::<S, R, 3>(units, a, stride, b, c, add),
+            1 => tile::<S, R, 1>(units, a, stride, b, before, c),
+            2 => tile::<S, R, 2>(units, a, stride, b, before, c),
+            _ => tile::<S, R, 3>(units, a, stride, b, before, c),
         }
     }
 }
@@ -206,17 +225,12 @@ unsafe fn tile<S: Step, const R: usize, const N: usize>(
     a: *const u32,
     stride: usize,
     b: *const u32,
+    before: *const f32,
     c: *mut f32,
-    add: bool,
 ) {
     let lanes = S::Sums::LANES;
     // SAFETY: `unit < units`, so each row ends inside its `units` and the columns inside `units * N` vectors, and the tile has `R * N` vectors.
     unsafe {
-        if add {
-            for vector in 0..R * N {
-                S::Sums::prefetch(c.add(vector * lanes));
-            }
-        }
         let mut sums = [[S::Sums::splat(0.0); N]; R];
         for unit in 0..units {
             let mut line = [S::load(b.add(unit * N * lanes)); N];
@@ -232,9 +246,10 @@ unsafe fn tile<S: Step, const R: usize, const N: usize>(
         }
         for i in 0..R {
             for j in 0..N {
-                let to = c.add((i * N + j) * lanes);
-                let sum = if add { S::Sums::load(to).add(sums[i][j]) } else { sums[i][j] };
-                sum.store(to);
+                let place = (i * N + j) * lanes;
+                let sum = sums[i][j];
+                let sum = if before.is_null() { sum } else { S::Sums::load(before.add(place)).add(sum) };
+                sum.store(c.add(place));
             }
         }
     }
@@ -287,11 +302,11 @@ mod x86 {
                 a: *const u32,
                 stride: usize,
                 b: *const u32,
+                before: *const f32,
                 c: *mut f32,
-                add: bool,
             ) {
                 // SAFETY: the caller's promise, passed on.
-                unsafe { widths::<$step, $rows>(vectors, units, a, stride, b, c, add) }
+                unsafe { widths::<$step, $rows>(vectors, units, a, stride, b, before, c) }
             }
         };
     }

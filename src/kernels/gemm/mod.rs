@@ -1,12 +1,14 @@
 //! The product of two matrices, `C = A B` with sums in f32: packed panels, blocks along the depth, tiles in registers.
 //!
 //! After Goto and van de Geijn 2008. `micro` has the innermost loops, `encode` rounds and pairs values, `packed` lays operands out in
-//! panels, `weights` and `arrange` those that a model is loaded from, `widened` those that stay quantised, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of the
-//! result: an output's products are summed block by block along the depth, whatever task it falls into.
+//! panels, `weights` and `arrange` those that a model is loaded from, `kept` and `widened` widen those that stay half as large or
+//! quantised, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of
+//! the result: an output's products are summed block by block along the depth, whatever task it falls into.
 
 mod arrange;
 mod encode;
 mod epilogue;
+mod kept;
 mod micro;
 mod packed;
 #[cfg(test)]
@@ -25,20 +27,22 @@ pub use self::micro::Kernel;
 pub use self::packed::{Fill, Packed, Side};
 pub use self::weights::Values;
 
+use self::epilogue::Place;
+use self::micro::Before;
 use self::packed::Panels;
 use super::output::Output;
 use super::simd::bits;
 
 /// Sums that a task holds at most: 768 KiB, which a second-level cache should hold beside the panels.
 const SUMS: usize = 192 << 10;
-/// Lines of weights that a task takes at most; more would only push the sums out of the cache.
-const WEIGHT_LINES: usize = 640;
-/// Lines of the other operand that a task takes at least, so that reading the weights pays.
-const LEAST_LINES: usize = 96;
-/// Lines of the other operand that a task takes at most where it widens the weights: their sums and one panel of weights fit.
-const MOST_LINES: usize = 4096;
-/// Lines of weights that a task takes at least.
-const LEAST_WEIGHT_LINES: usize = 64;
+/// Lines of weights, or of another operand that it packs, that a task takes at most; more would only push the sums out of the cache.
+const MOST_LINES: usize = 640;
+/// What it costs to bring a line of an operand to a task, in multiplications of the task for each value.
+const OPERAND_COST: usize = 8;
+/// The same for weights that are widened from blocks.
+const QUANTIZED_COST: usize = 128;
+/// What a task costs beside that.
+const TASK_COST: usize = 1000;
 
 /// A product of packed weights and an operand that is packed on the way.
 pub struct Product<'a> {
@@ -86,6 +90,8 @@ struct Scratch {
     rows: Vec<u32>,
     columns: Vec<u32>,
     sums: Vec<f32>,
+    /// A tile that is to be finished.
+    tile: Vec<f32>,
 }
 
 thread_local! {
@@ -104,12 +110,11 @@ impl Product<'_> {
         if fixed.lines == 0 || other.lines == 0 {
             return;
         }
-        let threads = rayon::current_num_threads();
-        let divided = if self.weights.is_quantized() { steps_once } else { steps };
-        let (fixed_step, other_step) = divided(&fixed, &other, threads);
-        // Taken as it is, packed by each task, or by all together if several tasks would pack the same.
         let in_memory = self.other.rows_in_memory().filter(|_| !(4 * other.units).is_multiple_of(ALIASING));
-        let share = in_memory.is_none() && fixed_step < fixed.count();
+        let packed = in_memory.is_none();
+        let weight_cost = if self.weights.is_quantized() { QUANTIZED_COST } else { OPERAND_COST };
+        let (fixed_step, other_step) = steps((&fixed, weight_cost), (&other, packed), rayon::current_num_threads());
+        let share = packed && fixed_step < fixed.count();
         let shared = share.then(|| Packed::filled(kernel, other, self.other));
         let weights = || Operand::Packed(self.weights);
         let second = || match (in_memory, &shared) {
@@ -134,39 +139,30 @@ impl Product<'_> {
     }
 }
 
-/// The size of the parts, at most `at_most`, when `count` is divided evenly.
-fn even(count: usize, at_most: usize) -> usize {
-    count.div_ceil(count.div_ceil(at_most.max(1)))
+/// Panels of the weights and of the other operand that a task takes: those with which the busiest thread has least to do. `packed` says
+/// that the other operand has to be packed first: by each task, or by all together if several tasks need the same.
+fn steps((fixed, weight_cost): (&Panels, usize), (other, packed): (&Panels, bool), threads: usize) -> (usize, usize) {
+    let ways = divisions(fixed.count(), MOST_LINES / fixed.height).flat_map(|(fixed_step, fixed_parts)| {
+        let weights = fixed_step * fixed.height;
+        let room = SUMS / (weights * other.height);
+        let room = if packed { room.min(MOST_LINES / other.height) } else { room };
+        let sharing = if packed && fixed_parts > 1 { OPERAND_COST * other.lines / threads } else { 0 };
+        divisions(other.count(), room).map(move |(other_step, other_parts)| {
+            let lines = other_step * other.height;
+            let cost = weights * lines + weight_cost * weights + OPERAND_COST * lines + TASK_COST;
+            ((fixed_parts * other_parts).div_ceil(threads) * cost + sharing, fixed_step, other_step)
+        })
+    });
+    ways.min().map_or((1, 1), |(_, fixed_step, other_step)| (fixed_step, other_step))
 }
 
-/// Panels of the weights and of the other operand that a task takes.
-fn steps(fixed: &Panels, other: &Panels, threads: usize) -> (usize, usize) {
-    let mut fixed_step = even(fixed.count(), WEIGHT_LINES / fixed.height);
-    let least = (LEAST_LINES / other.height).max(1);
-    let room = SUMS / (fixed_step * fixed.height * other.height);
-    let balanced = other.count().div_ceil((4 * threads).div_ceil(fixed.count().div_ceil(fixed_step)));
-    let other_step = even(other.count(), room.min(balanced).max(least));
-    let other_tasks = other.count().div_ceil(other_step);
-    if other_tasks * fixed.count().div_ceil(fixed_step) < 2 * threads {
-        let wanted = fixed.count().div_ceil((2 * threads).div_ceil(other_tasks));
-        fixed_step = wanted.max(LEAST_WEIGHT_LINES / fixed.height).clamp(1, fixed_step);
-    }
-    (fixed_step, other_step)
-}
-
-/// As [`steps`] for weights that each task has to widen: few of them, with as many lines of the other operand as there are, so that
-/// each is widened once.
-fn steps_once(fixed: &Panels, other: &Panels, threads: usize) -> (usize, usize) {
-    let mut other_step = even(other.count(), MOST_LINES / other.height);
-    let room = SUMS / (other_step * other.height * fixed.height);
-    let balanced = fixed.count().div_ceil(4 * threads);
-    let fixed_step = even(fixed.count(), room.min(balanced));
-    let tasks = fixed.count().div_ceil(fixed_step) * other.count().div_ceil(other_step);
-    if tasks < 2 * threads {
-        other_step =
-            even(other_step, other_step.div_ceil((2 * threads).div_ceil(tasks)).max(LEAST_LINES / other.height));
-    }
-    (fixed_step, other_step)
+/// The sizes of parts, `most` or less, that `count` panels can be divided into, and how many parts they make.
+fn divisions(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let at_most = move |most: usize| {
+        let parts = count.div_ceil(most);
+        (count.div_ceil(parts), parts)
+    };
+    std::iter::successors(Some(at_most(most.clamp(1, count))), move |(step, _)| (*step > 1).then(|| at_most(step - 1)))
 }
 
 /// A product on its way to `out`.
@@ -181,41 +177,48 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// The part of the output where `rows` and `columns` meet. Tile after tile lies in `scratch.sums`, columns outside.
+    /// The part of the output where `rows` and `columns` meet. Tile after tile lies in `scratch.sums`, columns outside; with its last
+    /// block a tile is finished at once, so that its way to memory takes place while the next is computed.
     fn run(&self, rows: &Range<usize>, columns: &Range<usize>, scratch: &mut Scratch) {
-        let Scratch { rows: row_scratch, columns: column_scratch, sums } = scratch;
-        let size = rows.len() * self.rows.height * self.columns.heights(columns);
+        let Scratch { rows: row_scratch, columns: column_scratch, sums, tile } = scratch;
+        let (last, height) = (self.rows.blocks().saturating_sub(1), self.rows.height);
+        let size = if last > 0 { rows.len() * height * self.columns.heights(columns) } else { 0 };
         if sums.len() < size {
             sums.resize(size, 0.0);
         }
-        for block in 0..self.rows.blocks() {
+        tile.resize(height * self.columns.height, 0.0);
+        for block in 0..=last {
             let units = self.rows.block(block).len();
             let a = self.a.block(block, rows, row_scratch);
             let Block::Packed(mut b) = self.b.block(block, columns, column_scratch) else { return };
-            let mut rest = sums.as_mut_slice();
+            let mut sums = sums.as_mut_slice();
             for column in columns.clone() {
                 let width = self.columns.height_of(column);
                 let (panel, behind) = b.split_at(width * units);
                 b = behind;
-                for row in 0..rows.len() {
-                    let (tile, behind) = rest.split_at_mut(self.rows.height * width);
-                    rest = behind;
-                    let a = a.panel(row, self.rows.height, units);
-                    self.kernel.tile_of_rows(width, units, a, panel, tile, block > 0);
-                }
-            }
-        }
-        self.finish(rows, columns, sums);
-    }
-
-    fn finish(&self, rows: &Range<usize>, columns: &Range<usize>, mut sums: &[f32]) {
-        for column in columns.clone() {
-            let width = self.columns.height_of(column);
-            for row in rows.clone() {
-                let (tile, behind) = sums.split_at(self.rows.height * width);
+                let (these, behind) = sums.split_at_mut(if last > 0 { rows.len() * height * width } else { 0 });
                 sums = behind;
-                let (rows, columns) = (self.rows.lines_of(row), self.columns.lines_of(column));
-                self.epilogue.finish(self.kernel.isa(), rows, columns, width, tile, &self.out);
+                let products = |row: usize, before: Before, to: &mut [f32]| {
+                    self.kernel.tile_of_rows(width, units, a.panel(row, height, units), panel, before, to);
+                };
+                if block < last {
+                    let before = if block > 0 { Before::Same } else { Before::Zero };
+                    these
+                        .chunks_exact_mut(height * width)
+                        .enumerate()
+                        .for_each(|(row, sums)| products(row, before, sums));
+                    continue;
+                }
+                let tile = &mut tile[..height * width];
+                for row in 0..rows.len() {
+                    let place =
+                        Place { rows: self.rows.lines_of(rows.start + row), columns: self.columns.lines_of(column) };
+                    self.epilogue.prefetch(&place, &self.out);
+                    let sums = these.chunks_exact(height * width).nth(row);
+                    let before = sums.map_or(Before::Zero, Before::Other);
+                    products(row, before, tile);
+                    self.epilogue.finish(self.kernel.isa(), &place, width, tile, &self.out);
+                }
             }
         }
     }

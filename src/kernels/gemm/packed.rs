@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::super::memory::unfilled_units;
 use super::super::quant::Quantized;
-use super::encode::Kept;
+use super::kept::Kept;
 use super::micro::Kernel;
 use super::widened::widen_panels;
 

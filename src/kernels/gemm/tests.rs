@@ -107,10 +107,11 @@ fn tasks_cover_every_size() {
         for (lines, weights) in [(1, 1), (1, 5000), (5000, 1), (512, 1280), (8192, 320), (154, 640), (1 << 20, 128)] {
             for (side, other) in [(Side::Rows, Side::Columns), (Side::Columns, Side::Rows)] {
                 let (fixed, other) = (Panels::new(&kernel, side, weights, 9), Panels::new(&kernel, other, lines, 9));
-                for threads in [1, 2, 7, 64] {
-                    let (a, b) = steps(&fixed, &other, threads);
+                for (threads, packed) in [(1, true), (2, false), (7, true), (64, false)] {
+                    let cost = if packed { OPERAND_COST } else { QUANTIZED_COST };
+                    let (a, b) = steps((&fixed, cost), (&other, packed), threads);
                     assert!((1..=fixed.count()).contains(&a) && (1..=other.count()).contains(&b));
-                    assert!(a * fixed.height * b * other.height <= SUMS.max(WEIGHT_LINES * 2 * LEAST_LINES));
+                    assert!(a * fixed.height * b * other.height <= SUMS);
                 }
             }
         }

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::super::simd::floats_mut;
 use super::arrange::{arrange, arrange_whole, Order, Place};
-use super::encode::{halve, Kept};
+use super::encode::halve;
+use super::kept::Kept;
 use super::micro::Kernel;
 use super::packed::{Packed, Panels, Side, Store};
 use super::Rounding;

@@ -9,6 +9,7 @@ use super::output::OutputArgs;
 use super::prompt::PromptArgs;
 use super::sampling::{SamplingArgs, Seed};
 use crate::image::input::Alpha;
+use crate::image::MetadataMode;
 use crate::sampling::SigmaSpacing;
 use crate::{Error, Result};
 
@@ -107,6 +108,19 @@ pub fn output(output: &OutputArgs, general: &GeneralArgs) -> Result<()> {
     if output.intermediates == Some(None) {
         let message = "intermediates go beside the picture, and standard output has no place for them";
         return Err(Error::usage(message, "name their folder: `--intermediates=DIR`"));
+    }
+    Ok(())
+}
+
+/// What makes sense for a file of prompts only, or with the settings in the picture only.
+pub fn stream(prompt: &PromptArgs, output: &OutputArgs) -> Result<()> {
+    if prompt.shard.is_some() && prompt.prompt_file.is_none() {
+        let message = "`--shard` has no lines to choose from";
+        return Err(Error::usage(message, "add `--prompt-file`, or leave it out"));
+    }
+    if output.resume && output.metadata != MetadataMode::Full {
+        let message = "`--resume` goes by the settings in the pictures, and there will be none";
+        return Err(Error::usage(message, "leave out `--metadata`"));
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The command line: what can be typed, its help and its errors.
 //!
 //! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`download`], [`verify`], [`info`], [`convert`],
-//! [`lora_merge`], [`preprocess`], [`bench`], [`completions`], [`man`]), one a group of options that subcommands share ([`model`], [`lora`], [`prompt`],
-//! [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`general`]); [`paint`] is the groups
+//! [`lora_merge`], [`preprocess`], [`bench`], [`completions`], [`man`]), one a group of options that subcommands share ([`model`],
+//! [`lora`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`general`]),
+//! [`shard`] the value of one; [`paint`] is the groups
 //! of those that make pictures. A value is checked by its parser in `values`, options against each other in `checks`; both say what to
 //! give instead. `reference` makes completions, man pages and documents of all this. Only `main` and `commands` call this module.
 
@@ -34,6 +35,7 @@ pub mod prompt;
 pub mod recipe;
 pub mod reference;
 pub mod sampling;
+pub mod shard;
 mod usage;
 mod values;
 pub mod verify;

@@ -52,6 +52,13 @@ pub struct OutputArgs {
     /// The next free name of `cat.png` is `cat-2.png`.
     #[arg(long)]
     pub overwrite: bool,
+
+    /// Leave pictures that an earlier run has made.
+    ///
+    /// A picture is left when the file is there and whole, and the settings stored in it are those that would be used; the
+    /// model counts by its name. It needs a seed, and `--metadata full`.
+    #[arg(long)]
+    pub resume: bool,
 }
 
 impl OutputArgs {

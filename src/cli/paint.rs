@@ -57,6 +57,7 @@ impl PaintArgs {
     pub fn request(&self) -> Result<Request> {
         checks::output(&self.output, &self.general)?;
         checks::seeds(&self.sampling, &self.output)?;
+        checks::stream(&self.prompt, &self.output)?;
         Ok(Request {
             model: self.model_name()?,
             parts: self.parts()?,

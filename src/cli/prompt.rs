@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::shard::ShardArg;
 use super::values;
 use crate::request::{limits, LongPrompt, Weighting};
 
@@ -30,6 +31,13 @@ pub struct PromptArgs {
     /// bring their own; a random one is drawn for each. A line that is wrong is told with its number, and the others go on.
     #[arg(long, value_name = "FILE")]
     pub prompt_file: Option<PathBuf>,
+
+    /// With --prompt-file, every N-th line only, as I/N or `auto` [default: all].
+    ///
+    /// `2/4` is the second, sixth, tenth, ... of the lines that are prompts. `auto` takes I and N from the environment: a task of a
+    /// Slurm array knows both; an indexed job of Kubernetes and a job of GNU parallel know I, and SDGEN_SHARDS says N.
+    #[arg(long, value_name = "I/N", value_parser = super::shard::parse)]
+    pub shard: Option<ShardArg>,
 
     /// What not to paint [default: none].
     ///

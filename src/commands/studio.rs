@@ -1,11 +1,11 @@
 //! [`Studio`]: the watcher of a run that writes its pictures. All commands that make pictures share it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use image::RgbImage;
 
-use crate::image::{encode, metadata, MetadataMode, Number, Output, Provenance, SamplerLabels};
+use crate::image::{encode, metadata, stored, MetadataMode, Number, Output, Provenance, SamplerLabels};
 use crate::pipeline::{Event, Events, Plan};
 use crate::sampling::{Sampler, SigmaSpacing};
 use crate::ui::{Announcement, Ui};
@@ -20,6 +20,17 @@ pub struct Intermediates {
     pub every: usize,
 }
 
+/// What became of the pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Written.
+    pub made: usize,
+    /// Left as an earlier run made them.
+    pub there: usize,
+    /// Not to be made.
+    pub missing: usize,
+}
+
 /// Shows what happens, and writes pictures as they come.
 pub struct Studio<'a> {
     ui: &'a mut Ui,
@@ -30,7 +41,9 @@ pub struct Studio<'a> {
     model: String,
     /// Of the first picture of the request.
     number: Number,
-    made: usize,
+    /// How the request is stored in its pictures, if they may be there from an earlier run.
+    stored: Option<Request>,
+    tally: Tally,
     started: Instant,
 }
 
@@ -43,7 +56,8 @@ impl<'a> Studio<'a> {
         intermediates: Option<Intermediates>,
     ) -> Self {
         let (request, model, number) = (Request::default(), String::new(), Number::default());
-        Studio { ui, output, metadata, intermediates, request, model, number, made: 0, started: Instant::now() }
+        let (tally, started) = (Tally::default(), Instant::now());
+        Studio { ui, output, metadata, intermediates, request, model, number, stored: None, tally, started }
     }
 
     /// What is said besides the pictures.
@@ -51,18 +65,41 @@ impl<'a> Studio<'a> {
         self.ui
     }
 
-    /// The pictures to come are those of this plan, counted from `number`.
-    pub fn begin(&mut self, plan: &Plan, number: Number) {
+    /// The pictures to come are those of this plan, counted from `number`. `resume` is whether those that an earlier run has made
+    /// are left as they are.
+    pub fn begin(&mut self, plan: &Plan, number: Number, resume: bool) {
         self.request = plan.request.clone();
         self.model = plan.files.name();
         self.number = number;
+        self.stored = resume.then(|| {
+            let loras: Vec<&str> = plan.loras.iter().map(|lora| lora.label.as_str()).collect();
+            stored(&plan.request, &self.model, &loras)
+        });
         self.started = Instant::now();
     }
 
-    /// Pictures that were written.
-    #[must_use]
-    pub fn made(&self) -> usize {
-        self.made
+    /// Whether all pictures of the request are there already, which is told then.
+    pub fn is_done(&mut self) -> bool {
+        let batch = self.request.image.batch.unwrap_or(1);
+        let found: Option<Vec<PathBuf>> = (0..batch).map(|batch_index| self.find(batch_index)).collect();
+        let Some(found) = found else { return false };
+        found.iter().enumerate().for_each(|(batch_index, path)| self.skip(batch_index, path));
+        true
+    }
+
+    /// What became of the pictures so far.
+    pub fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn find(&self, batch_index: usize) -> Option<PathBuf> {
+        let which = (self.model.as_str(), self.number(batch_index));
+        self.output.find(&self.request, self.stored.as_ref()?, batch_index, which)
+    }
+
+    fn skip(&mut self, batch_index: usize, path: &Path) {
+        self.tally.there += 1;
+        self.ui.skipped(path, self.number(batch_index).index);
     }
 
     fn number(&self, batch_index: usize) -> Number {
@@ -76,10 +113,14 @@ impl<'a> Studio<'a> {
     }
 
     fn picture(&mut self, batch_index: usize, picture: &RgbImage, provenance: &Provenance) -> Result<()> {
+        if let Some(path) = self.find(batch_index) {
+            self.skip(batch_index, &path);
+            return Ok(());
+        }
         let texts = metadata(self.metadata, &self.request, batch_index, &self.labels(), provenance);
         let number = self.number(batch_index);
         let written = self.output.write(&encode(picture, &texts)?, &self.request, &self.model, number)?;
-        self.made += 1;
+        self.tally.made += 1;
         if let Some(note) = &written.note {
             self.ui.note(note);
         }

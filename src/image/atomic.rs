@@ -66,6 +66,11 @@ fn keep_under_free_name(mut file: NamedTempFile, path: &Path) -> Result<PathBuf>
     Err(Error::usage(message, "give another name, or `--overwrite`"))
 }
 
+/// Those of `picture.png`, `picture-2.png`, `picture-3.png`, ... that exist, up to the first free name.
+pub(super) fn taken_names(path: &Path) -> impl Iterator<Item = PathBuf> + '_ {
+    (1..=MOST_NAMES).map(|number| numbered(path, number)).take_while(|name| name.symlink_metadata().is_ok())
+}
+
 /// `picture.png`, `picture-2.png`, `picture-3.png`, ...
 fn numbered(path: &Path, number: usize) -> PathBuf {
     if number == 1 {

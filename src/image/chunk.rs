@@ -65,28 +65,12 @@ impl SdgenChunk {
     /// The keyword in the PNG.
     pub const KEYWORD: &'static str = "sdgen";
 
-    /// The chunk of a picture. The request's model becomes the provenance's name, and other files are named by their last part,
-    /// so that no path is stored.
+    /// The chunk of a picture, with the request [as it is stored](stored).
     #[must_use]
     pub fn new(request: &Request, batch_index: usize, provenance: &Provenance) -> Self {
         let model = ModelFacts { name: provenance.model_name.clone(), files: provenance.model_files.clone() };
-        let mut request = Request { model: provenance.model_name.clone(), ..request.clone() };
-        for path in request.prompt.embeddings.iter_mut().chain(request.parts.paths_mut()) {
-            *path = model_label(path);
-        }
-        for (index, lora) in request.loras.iter_mut().enumerate() {
-            let known = provenance.loras.get(index).map(|facts| facts.file.clone());
-            lora.file = known.unwrap_or_else(|| model_label(&lora.file));
-        }
-        let picture = request.input.as_mut().map(|input| &mut input.picture);
-        let mask = request.inpaint.as_mut().and_then(|inpaint| inpaint.mask.as_mut());
-        for control in &mut request.controls {
-            control.model = model_label(&control.model);
-        }
-        let controls = request.controls.iter_mut().map(|control| &mut control.picture);
-        for file in picture.into_iter().chain(mask).chain(controls) {
-            file.file = model_label(&file.file);
-        }
+        let loras: Vec<&str> = provenance.loras.iter().map(|facts| facts.file.as_str()).collect();
+        let request = stored(request, &provenance.model_name, &loras);
         SdgenChunk {
             schema: SCHEMA,
             request,
@@ -127,6 +111,29 @@ impl SdgenChunk {
         }
         serde_json::from_value(value).map_err(|e| damaged(&e))
     }
+}
+
+/// A request as pictures have it: its model is called by its name and other files by their last part, so that no path is stored.
+/// `loras` are the names under which those that it lists are found again, with any others behind them.
+#[must_use]
+pub fn stored(request: &Request, model: &str, loras: &[&str]) -> Request {
+    let mut request = Request { model: model.into(), lora_dirs: Vec::new(), ..request.clone() };
+    for path in request.prompt.embeddings.iter_mut().chain(request.parts.paths_mut()) {
+        *path = model_label(path);
+    }
+    for (index, lora) in request.loras.iter_mut().enumerate() {
+        lora.file = loras.get(index).map_or_else(|| model_label(&lora.file), |known| (*known).into());
+    }
+    let picture = request.input.as_mut().map(|input| &mut input.picture);
+    let mask = request.inpaint.as_mut().and_then(|inpaint| inpaint.mask.as_mut());
+    for control in &mut request.controls {
+        control.model = model_label(&control.model);
+    }
+    let controls = request.controls.iter_mut().map(|control| &mut control.picture);
+    for file in picture.into_iter().chain(mask).chain(controls) {
+        file.file = model_label(&file.file);
+    }
+    request
 }
 
 fn damaged(e: &serde_json::Error) -> Error {

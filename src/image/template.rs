@@ -125,6 +125,12 @@ impl Template {
         self.has(Field::Line)
     }
 
+    /// Whether names say when the run was.
+    #[must_use]
+    pub fn names_time(&self) -> bool {
+        self.has(Field::Date) || self.has(Field::Time)
+    }
+
     /// The path of a picture.
     #[must_use]
     pub fn render(&self, request: &Request, model: &str, number: Number, stamp: &Stamp) -> PathBuf {

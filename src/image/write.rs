@@ -4,7 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{is_separator, Path, PathBuf};
 
-use super::atomic::{check_can_create, check_writable, folder_of, write_atomic, Collision};
+use super::atomic::{check_can_create, check_writable, folder_of, taken_names, write_atomic, Collision};
+use super::made::is_picture_of;
 use super::template::{Number, Siblings, Stamp, Template};
 use crate::request::Request;
 use crate::{Error, Result};
@@ -117,6 +118,36 @@ impl Output {
                 Err(Error::usage(message, format!("name their folder: `{option}`")))
             }
         }
+    }
+
+    /// Fails where a later run could not find the pictures of this one.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when they do not go into files, or the files' names tell the time.
+    pub fn check_lasting(&self) -> Result<()> {
+        let what = match &self.target {
+            Target::Files(template) if template.names_time() => "names with `{date}` or `{time}` are others each time",
+            Target::Files(_) => return Ok(()),
+            Target::Stdout | Target::Stream(_) => "no files are written",
+        };
+        let message = format!("`--resume` would find no picture of an earlier run: {what}");
+        Err(Error::usage(message, "give `--output` names without them, such as `{prompt}-{seed}.png`"))
+    }
+
+    /// The file of picture `batch_index` that an earlier run has made, whole, of the same `request`: under the name that it would
+    /// get, or one of those that are taken when that is. `stored` is the request [as pictures have it](super::stored).
+    #[must_use]
+    pub fn find(
+        &self,
+        request: &Request,
+        stored: &Request,
+        batch_index: usize,
+        (model, number): (&str, Number),
+    ) -> Option<PathBuf> {
+        let Target::Files(template) = &self.target else { return None };
+        let path = self.path(template, request, model, number);
+        let found = taken_names(&path).find(|name| is_picture_of(name, stored, batch_index));
+        found
     }
 
     /// Writes a PNG that comes with a picture ("step-003"): as its picture is named, or would be by default if that goes to standard

@@ -124,6 +124,23 @@ impl Plan {
         Ok(())
     }
 
+    /// This plan, which is of `asked`, for a request that differs from that in prompt and seed alone: pictures are not read and
+    /// control maps not made again. `None` when anything else of the plan could depend on that.
+    #[must_use]
+    pub fn repeated(&self, asked: &Request, request: &Request) -> Option<Self> {
+        let mut expected = asked.clone();
+        let mut plan = self.clone();
+        for repeated in [&mut expected, &mut plan.request] {
+            repeated.prompt.text.clone_from(&request.prompt.text);
+            repeated.prompt.text_2.clone_from(&request.prompt.text_2);
+            repeated.sampling.seed = request.sampling.seed;
+        }
+        // Tags name LoRAs, which may bring settings.
+        let texts = [asked, request].into_iter().flat_map(|r| std::iter::once(&r.prompt.text).chain(&r.prompt.text_2));
+        let tagged = texts.into_iter().any(|text| text.contains('<'));
+        (expected == *request && request.sampling.seed.is_some() && !tagged).then_some(plan)
+    }
+
     /// Whether the unconditional prediction takes part: as in diffusers, above a guidance scale of 1.
     #[must_use]
     pub fn guided(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::request::{LongPrompt, Weighting};
 const LONGEST_QUOTE: usize = 1000;
 
 /// How a prompt is read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct EncodeOptions {
     /// As A1111 counts: 1, the default, skips nothing. For SDXL it counts from the last but one layer.
     pub clip_skip: Option<usize>,

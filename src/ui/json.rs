@@ -62,6 +62,11 @@ pub(super) fn picture(picture: &Announcement<'_>) -> Value {
     })
 }
 
+/// A picture that an earlier run has made.
+pub(super) fn skipped(path: &Path, index: usize) -> Value {
+    json!({ "event": "skipped", "schema": SCHEMA, "path": text(path), "index": index })
+}
+
 /// A picture of a step that was written.
 pub(super) fn intermediate(path: &Path, index: usize, step: usize) -> Value {
     json!({ "event": "intermediate", "schema": SCHEMA, "path": text(path), "index": index, "step": step })

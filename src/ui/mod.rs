@@ -164,6 +164,15 @@ impl Ui {
         }
     }
 
+    /// Tells that a picture (from 0) is there already, made by an earlier run.
+    pub fn skipped(&mut self, path: &Path, index: usize) {
+        if self.options.json {
+            self.emit(json::skipped(path, index));
+        } else {
+            self.detail(&format!("there already: {}", path.display()));
+        }
+    }
+
     /// Tells where a picture of a step (from 1) that is not the last is. It is no result: without `--json` only `-v` shows it.
     pub fn intermediate(&mut self, path: &Path, index: usize, step: usize) {
         if self.options.json {

@@ -141,3 +141,125 @@ fn lines_may_have_choices_and_several_seeds() {
     assert_eq!((&seeds[0]["line"], &seeds[1]["line"]), (&1.into(), &2.into()));
     assert_ne!(seeds[0]["request"]["sampling"]["seed"], seeds[1]["request"]["sampling"]["seed"]);
 }
+
+/// Of a long run: the model is loaded once, and the memory of the last picture is that of the tenth.
+#[cfg(target_os = "linux")]
+#[test]
+fn two_hundred_prompts_take_one_load_and_no_more_memory_than_ten() {
+    let sandbox = Sandbox::new();
+    let more = ["--prompt-file", "-", "--steps", "1", "-W", "64", "-H", "64", "--json", "-o", "{line}.png"];
+    let mut command = sandbox.command(LINES.iter().chain(&more));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut events = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let resident = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap()
+    };
+    let (mut loads, mut tenth) = (0, 0.0);
+    for number in 1..=200 {
+        writeln!(stdin, "a red apple, number {number}").unwrap();
+        for event in events.by_ref() {
+            loads += usize::from(event.contains(r#""event":"load""#) && event.contains(r#""state":"begin""#));
+            if event.contains(r#""event":"picture""#) {
+                break;
+            }
+        }
+        if number == 10 {
+            tenth = resident();
+        }
+    }
+    let last = resident();
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    assert_eq!((loads, sandbox.files().len()), (1, 200));
+    assert!(last <= tenth * 1.05, "{tenth} kB at the tenth, {last} kB at the last");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_run_leaves_whole_files_and_resume_makes_the_rest() {
+    let sandbox = Sandbox::new();
+    let prompts = (0..12).map(|number| format!("apple {number}")).collect::<Vec<_>>().join("\n");
+    fs::write(sandbox.path("prompts"), &prompts).unwrap();
+    let more = ["--steps", "1", "--batch", "2", "-o", "{line:02}.png"];
+    let mut command = sandbox.command(LINES.iter().chain(&more));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let paths = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(paths.take(5).count(), 5);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What a kill interrupts has such a name, which is no picture's.
+    let written = || {
+        sandbox.files().into_iter().filter(|name| name != "prompts" && !name.starts_with(".sdgen-")).collect::<Vec<_>>()
+    };
+    let before = written();
+    assert!((5..24).contains(&before.len()), "{before:?}");
+    let read = |name: &String| fs::read(sandbox.path(name)).unwrap();
+    let kept: Vec<Vec<u8>> = before.iter().map(read).collect();
+    kept.iter().for_each(|png| drop(pixels(png)));
+
+    // One that is of another request, and one that is cut, count as missing.
+    fs::write(sandbox.path(&before[1]), &kept[1][..kept[1].len() / 2]).unwrap();
+    let outcome = lines(&sandbox, &prompts, &[&more[..], &["--resume", "--overwrite"]].concat()).succeeds();
+    assert_eq!(outcome.paths().len(), 24 - (before.len() - 1), "{}", outcome.stderr);
+    assert_eq!(written().len(), 24);
+    assert!(before.iter().map(read).eq(kept), "the same bytes");
+    outcome.says(&[&format!("{} of 24 pictures were there already", before.len() - 1)]);
+
+    let outcome = lines(&sandbox, &prompts, &[&more[..], &["--resume", "--json"]].concat()).succeeds();
+    assert_eq!(events(&outcome, "skipped").len(), 24);
+    assert!(events(&outcome, "load").is_empty(), "nothing to make, nothing to load");
+    // Of another guidance all are missing, and those that are there stay.
+    let other = [&more[..], &["--resume", "--guidance", "3"]].concat();
+    assert_eq!(lines(&sandbox, &prompts, &other).succeeds().paths().len(), 24);
+    assert_eq!(written().len(), 48);
+    // They are found under the names that they got.
+    assert!(lines(&sandbox, &prompts, &other).succeeds().paths().is_empty());
+}
+
+#[test]
+fn resume_says_where_it_cannot_work() {
+    let sandbox = Sandbox::new();
+    let refused = |more: &[&str], word: &str| {
+        sandbox.quick(&[&["--resume"], more].concat()).fails(exit_code::USAGE).says(&[word]);
+    };
+    refused(&["--seed", "random"], "random seed");
+    refused(&["--metadata", "a1111"], "--metadata");
+    refused(&["-o", "{time}.png"], "{time}");
+    refused(&["-o", "/dev/null"], "no files");
+}
+
+#[test]
+fn shards_make_all_lines_with_the_names_of_one_run() {
+    let sandbox = Sandbox::new();
+    let prompts = "# five prompts\na\n\nb\nc\n{\nd\n";
+    let make = |more: &[&str], variables: &[(&str, &str)]| {
+        fs::write(sandbox.path("prompts"), prompts).unwrap();
+        let more = [&["--steps", "1", "-W", "64", "-H", "64", "--prompt-file", "prompts"], more].concat();
+        let mut command = sandbox.command(LINES.iter().chain(&more));
+        for name in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "PARALLEL_SEQ", "SDGEN_SHARDS"] {
+            command.env_remove(name);
+        }
+        Outcome::new(command.envs(variables.iter().copied()).output().unwrap())
+    };
+    let whole = make(&["-o", "{index}-{line}.png", "--dry-run"], &[]).succeeds();
+    assert_eq!(whole.text().lines().count(), 5);
+    let one = make(&["-o", "{index}-{line}.png", "--shard", "2/2"], &[]).succeeds();
+    assert_eq!(one.paths(), ["1-4.png", "3-6.png"]);
+    let slurm = [("ID", "4"), ("MIN", "3"), ("MAX", "4"), ("COUNT", "2"), ("STEP", "1")]
+        .map(|(name, value)| (format!("SLURM_ARRAY_TASK_{name}"), value));
+    let slurm: Vec<(&str, &str)> = slurm.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let kubernetes = [("JOB_COMPLETION_INDEX", "1"), ("SDGEN_SHARDS", "2")];
+    let parallel = [("PARALLEL_SEQ", "2"), ("SDGEN_SHARDS", "2")];
+    for variables in [&slurm[..], &kubernetes, &parallel] {
+        let outcome = make(&["-o", "{index}-{line}.png", "--shard", "auto", "--resume"], variables).succeeds();
+        assert!(outcome.paths().is_empty(), "the same pictures: {}", outcome.text());
+        outcome.says(&["shard 2/2 of the lines", "2 of 2 pictures were there"]);
+    }
+    assert_eq!(make(&["-o", "{index}-{line}.png", "--shard", "1/2"], &[]).succeeds().paths().len(), 3);
+    make(&["--shard", "9/9"], &[]).succeeds().says(&["no prompt for shard 9/9"]);
+    make(&["--shard", "auto"], &[]).fails(exit_code::USAGE).says(&["SLURM_ARRAY_TASK_ID", "I/N"]);
+    sandbox.quick(&["--shard", "1/2"]).fails(exit_code::USAGE).says(&["--prompt-file"]);
+}

@@ -38,6 +38,8 @@ fn tell(command: &str, arg: Arg) -> Arg {
         (_, "loras") => arg.add(or_files(|| entries(|kind| kind == Kind::Lora), &WEIGHTS)),
         (_, "unet" | "clip_l" | "clip_g" | "t5" | "embeddings" | "weights") => arg.add(or_files(Vec::new, &WEIGHTS)),
         (_, "image" | "mask") => arg.add(or_files(|| names(["-"]), &PICTURES)),
+        (_, "prompt_file") => arg.add(or_files(|| names(["-"]), &["txt", "jsonl"])),
+        (_, "shard") => arg.add(known(|| names(["auto"]))),
         (_, "controls") => arg.add(ArgValueCompleter::new(control)),
         (_, "scheduler") => arg.add(known(schedulers)),
         (_, "sigmas") => arg.add(known(|| names(SigmaSpacing::ALL.iter().map(|spacing| spacing.name())))),

@@ -11,6 +11,7 @@ use std::time::Instant;
 use serde_json::{json, Value};
 
 use self::series::Painter;
+use super::studio::Tally;
 use crate::cli::control::ControlArgs;
 use crate::cli::PaintArgs;
 use crate::image::{Output, OutputOptions};
@@ -26,12 +27,15 @@ use crate::{Error, Request, Result};
 pub fn paint(request: &Request, args: &PaintArgs, control: Option<&ControlArgs>, ui: &mut Ui) -> Result<()> {
     remarks::check_wildcards(&args.prompt)?;
     let start = Instant::now();
-    let (made, missing) = match &args.prompt.prompt_file {
+    let Tally { made, there, missing } = match &args.prompt.prompt_file {
         Some(file) => stream::stream(request, file, (args, control), ui)?,
         None => single(request, (args, control), ui)?,
     };
+    if there > 0 {
+        ui.note(&format!("{there} of {} pictures were there already", made + there + missing));
+    }
     if missing > 0 {
-        return Err(Error::Partial { failed: missing, total: made + missing });
+        return Err(Error::Partial { failed: missing, total: made + there + missing });
     }
     if !args.recipe.dry_run {
         ui.done(made, start.elapsed().as_secs_f64());
@@ -39,14 +43,14 @@ pub fn paint(request: &Request, args: &PaintArgs, control: Option<&ControlArgs>,
     Ok(())
 }
 
-/// The pictures of one prompt: how many were made, and how many could not be.
-fn single(request: &Request, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut Ui) -> Result<(usize, usize)> {
+/// The pictures of one prompt.
+fn single(request: &Request, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut Ui) -> Result<Tally> {
     let (paint, control) = args;
     let plan = series::first_plan(request, paint)?;
     if paint.recipe.dry_run {
         let text = serde_json::to_string_pretty(&dry_run(&plan));
         ui.text(&text.map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))?);
-        return Ok((0, 0));
+        return Ok(Tally::default());
     }
     install_interrupt(ui.bar_handle());
     let output = output(paint, control, plan.batch(), false)?;
@@ -56,8 +60,9 @@ fn single(request: &Request, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut 
     let mut painter = Painter::new(args, &output, machine, ui);
     painter.save_controls(&plan, None)?;
     painter.series(&plan, &request.prompt, None)?;
-    let made = painter.made();
-    Ok((made, paint.output.count * plan.batch() - made))
+    let tally = painter.tally();
+    tally.missing = paint.output.count * plan.batch() - tally.made - tally.there;
+    Ok(*tally)
 }
 
 /// The place for pictures and for what comes with them, checked before any work. `lines` is whether there are pictures for each line
@@ -66,6 +71,9 @@ fn output(args: &PaintArgs, control: Option<&ControlArgs>, batch: usize, lines: 
     let options = &args.output;
     let (template, overwrite, count) = (options.output.as_deref(), options.overwrite, options.count);
     let output = Output::prepare(&OutputOptions { template, overwrite, count, batch, lines })?;
+    if options.resume {
+        output.check_lasting()?;
+    }
     if let Some(folder) = &options.intermediates {
         output.prepare_beside(folder.as_deref(), "pictures of steps go", "--intermediates=DIR")?;
     }

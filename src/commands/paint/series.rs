@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::control::ControlArgs;
 use crate::cli::PaintArgs;
-use crate::commands::studio::{Intermediates, Studio};
+use crate::commands::studio::{Intermediates, Studio, Tally};
 use crate::image::{encode, Number, Output};
 use crate::pipeline::{self, Engine, Machine, Plan, Watch};
 use crate::request::{Prompt, Weighting};
@@ -21,6 +21,8 @@ pub struct Painter<'a> {
     studio: Studio<'a>,
     /// The number of the next picture of the run, from 0.
     next: usize,
+    /// The last plan, and the request that it is of.
+    last: Option<(Request, Plan)>,
 }
 
 impl<'a> Painter<'a> {
@@ -36,7 +38,7 @@ impl<'a> Painter<'a> {
         let mut engine = Engine::new(machine);
         engine.strict_loras = args.lora.strict;
         let studio = Studio::new(ui, output, args.output.metadata, intermediates);
-        Painter { args, control, output, engine, studio, next: 0 }
+        Painter { args, control, output, engine, studio, next: 0, last: None }
     }
 
     /// What is said besides the pictures.
@@ -44,9 +46,9 @@ impl<'a> Painter<'a> {
         self.studio.ui()
     }
 
-    /// Pictures that were written.
-    pub fn made(&self) -> usize {
-        self.studio.made()
+    /// What became of the pictures so far.
+    pub fn tally(&mut self) -> &mut Tally {
+        self.studio.tally()
     }
 
     /// The number of the next picture of the run, from 0.
@@ -59,15 +61,28 @@ impl<'a> Painter<'a> {
         self.next = number;
     }
 
+    /// The plan of a request's first picture.
+    ///
+    /// # Errors
+    /// As [`first_plan`].
+    pub fn plan(&mut self, request: &Request) -> Result<Plan> {
+        let first = first_request(request, self.args)?;
+        let repeated = self.last.as_ref().and_then(|(asked, plan)| plan.repeated(asked, &first));
+        let plan = repeated.map_or_else(|| Plan::new(&first), Ok)?;
+        self.last = Some((first, plan.clone()));
+        Ok(plan)
+    }
+
     /// Makes the pictures of a plan, whose choices are not made in `prompt`, for a line of a file if there is one. A broken
     /// picture does not end the series: its error is told at once. When there is no other picture, or all are broken, the last
-    /// error is the result.
+    /// error is the result. With `--resume`, those that are there are left as they are.
     ///
     /// # Errors
     /// What ended the series.
     pub fn series(&mut self, first: &Plan, prompt: &Prompt, line: Option<usize>) -> Result<()> {
         let watch = Watch { every: self.studio.every() };
-        let (count, wildcards) = (self.args.output.count, self.args.prompt.wildcards.as_deref());
+        let (count, resume) = (self.args.output.count, self.args.output.resume);
+        let wildcards = self.args.prompt.wildcards.as_deref();
         let mut broken = 0;
         for number in 0..count {
             let plan = with_seed(first, prompt, number, wildcards)?;
@@ -75,7 +90,10 @@ impl<'a> Painter<'a> {
             if *text != prompt.text {
                 self.ui().note(&format!("prompt: {text}"));
             }
-            self.studio.begin(&plan, Number { index: self.next + number * first.batch(), line });
+            self.studio.begin(&plan, Number { index: self.next + number * first.batch(), line }, resume);
+            if self.studio.is_done() {
+                continue;
+            }
             match pipeline::run(&plan, &mut self.engine, watch, &mut self.studio) {
                 Err(e @ Error::BrokenPicture { .. }) => {
                     broken += 1;
@@ -112,10 +130,18 @@ impl<'a> Painter<'a> {
 /// # Errors
 /// As [`Plan::new`], and when a choice of the prompt cannot be made.
 pub fn first_plan(request: &Request, args: &PaintArgs) -> Result<Plan> {
+    Plan::new(&first_request(request, args)?)
+}
+
+fn first_request(request: &Request, args: &PaintArgs) -> Result<Request> {
+    if args.output.resume && request.sampling.seed.is_none() {
+        let message = "`--resume` cannot find pictures of a random seed";
+        return Err(Error::usage(message, "give one: `--seed 7`"));
+    }
     let mut first = request.clone();
     let seed = *first.sampling.seed.get_or_insert_with(pipeline::random_seed);
     draw(&mut first.prompt, &request.prompt, seed, args.prompt.wildcards.as_deref())?;
-    Plan::new(&first)
+    Ok(first)
 }
 
 /// The plan of a picture of the series: its seed, and the choices that it draws in `prompt`.

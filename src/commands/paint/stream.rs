@@ -8,73 +8,98 @@ use super::lines::{Content, Line, Lines};
 use super::series::{first_plan, Painter};
 use super::{dry_run, output, remarks};
 use crate::cli::control::ControlArgs;
+use crate::cli::shard::{Shard, ShardArg};
 use crate::cli::PaintArgs;
+use crate::commands::studio::Tally;
 use crate::error::exit_code;
 use crate::pipeline::{Machine, Plan};
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Request, Result};
 
-/// Makes the pictures of each line of a file, which is laid over `base`: how many were made, and how many could not be. A line that
-/// fails is told with its number, and the others go on.
+/// Makes the pictures of each line of a file, which is laid over `base`. A line that fails is told with its number, and the others
+/// go on. Of shards, the lines go round; names do not depend on them.
 ///
 /// # Errors
 /// What no line could mend: a base that cannot be planned, a file that cannot be read, pictures that cannot be written.
-pub fn stream(
-    base: &Request,
-    file: &Path,
-    args: (&PaintArgs, Option<&ControlArgs>),
-    ui: &mut Ui,
-) -> Result<(usize, usize)> {
+pub fn stream(base: &Request, file: &Path, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut Ui) -> Result<Tally> {
     let (paint, control) = args;
     let mut lines = Lines::open(file)?;
     check_inputs(base)?;
     let plan = Plan::new(base)?;
+    let shard = paint.prompt.shard.map(|shard| shard.of(|name| std::env::var(name).ok())).transpose()?;
     if paint.recipe.dry_run {
-        return dry_runs(base, &mut lines, paint, ui);
+        return dry_runs(base, &mut lines, shard, paint, ui);
     }
     install_interrupt(ui.bar_handle());
     let output = output(paint, control, plan.batch(), true)?;
     let machine = Machine::new(paint.compute.options())?;
     remarks::introduce(&plan, &machine, paint, ui);
+    if let (Some(shard), Some(ShardArg::Auto)) = (shard, paint.prompt.shard) {
+        ui.note(&format!("shard {shard} of the lines"));
+    }
     let mut painter = Painter::new(args, &output, machine, ui);
     let mut asked = 0;
-    while let Some(Line { number, content }) = lines.next()? {
-        painter.ui().at_line(Some(number));
-        let request = content.and_then(|content| of_line(base, &content));
+    for_each_line(base, &mut lines, shard, |line, request| {
         let batch = request.as_ref().map_or(base.image.batch, |request| request.image.batch).unwrap_or(1);
         let pictures = batch * paint.output.count;
-        asked += pictures;
-        let start = painter.next();
-        match request.and_then(|request| paint_line(&request, number, &mut painter, paint)) {
-            Err(e) if ends_all(&e) => return Err(e),
-            Err(e) => painter.ui().failure(&e),
-            Ok(()) => {}
+        let next = painter.next() + pictures;
+        if let Some(number) = line {
+            asked += pictures;
+            painter.ui().at_line(Some(number));
+            match request.and_then(|request| paint_line(&request, number, &mut painter, paint)) {
+                Err(e) if ends_all(&e) => return Err(e),
+                Err(e) => painter.ui().failure(&e),
+                Ok(()) => {}
+            }
+            painter.ui().at_line(None);
         }
-        painter.go_on_at(start + pictures);
-    }
-    painter.ui().at_line(None);
+        painter.go_on_at(next);
+        Ok(())
+    })?;
     if asked == 0 {
-        painter.ui().warning(&format!("there is no prompt in {}", lines.label()));
+        painter.ui().warning(&format!("there is no prompt{} in {}", of_shard(shard), lines.label()));
     }
-    let made = painter.made();
-    Ok((made, asked - made))
+    let tally = painter.tally();
+    tally.missing = asked - tally.made - tally.there;
+    Ok(*tally)
+}
+
+/// Calls `act` for each line that asks for something, with its request, and its number if it belongs to the shard.
+fn for_each_line(
+    base: &Request,
+    lines: &mut Lines,
+    shard: Option<Shard>,
+    mut act: impl FnMut(Option<usize>, Result<Request>) -> Result<()>,
+) -> Result<()> {
+    let mut order = 0;
+    while let Some(Line { number, content }) = lines.next()? {
+        let mine = shard.is_none_or(|shard| shard.takes(order));
+        act(mine.then_some(number), content.and_then(|content| of_line(base, &content)))?;
+        order += 1;
+    }
+    Ok(())
+}
+
+fn of_shard(shard: Option<Shard>) -> String {
+    shard.map(|shard| format!(" for shard {shard}")).unwrap_or_default()
 }
 
 fn paint_line(request: &Request, number: usize, painter: &mut Painter<'_>, args: &PaintArgs) -> Result<()> {
-    let plan = first_plan(request, args)?;
+    let plan = painter.plan(request)?;
     remarks::of_plan(&plan, request, args, painter.ui());
     painter.save_controls(&plan, Some(number))?;
     painter.series(&plan, &request.prompt, Some(number))
 }
 
 /// What each line would make, as JSON lines.
-fn dry_runs(base: &Request, lines: &mut Lines, args: &PaintArgs, ui: &mut Ui) -> Result<(usize, usize)> {
-    let (mut planned, mut failed) = (0, 0);
-    while let Some(Line { number, content }) = lines.next()? {
+fn dry_runs(base: &Request, lines: &mut Lines, shard: Option<Shard>, args: &PaintArgs, ui: &mut Ui) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for_each_line(base, lines, shard, |line, request| {
+        let Some(number) = line else { return Ok(()) };
         ui.at_line(Some(number));
-        match content.and_then(|content| of_line(base, &content)).and_then(|request| first_plan(&request, args)) {
+        match request.and_then(|request| first_plan(&request, args)) {
             Ok(plan) => {
-                planned += 1;
+                tally.made += 1;
                 let mut line = json!({ "line": number });
                 if let (Value::Object(line), Value::Object(plan)) = (&mut line, dry_run(&plan)) {
                     line.extend(plan);
@@ -82,13 +107,14 @@ fn dry_runs(base: &Request, lines: &mut Lines, args: &PaintArgs, ui: &mut Ui) ->
                 ui.data(&line.to_string());
             }
             Err(e) => {
-                failed += 1;
+                tally.missing += 1;
                 ui.failure(&e);
             }
         }
-    }
-    ui.at_line(None);
-    Ok((planned, failed))
+        ui.at_line(None);
+        Ok(())
+    })?;
+    Ok(tally)
 }
 
 /// The request of a line.

@@ -9,7 +9,8 @@ use crate::image::{check_decoded, check_picture, to_pictures};
 use crate::kernels::memory::release_unused;
 use crate::models::vae::AutoencoderKl;
 use crate::nn::Precision;
-use crate::pipeline::model::{vae_precision, Model};
+use crate::pipeline::components::vae_precision;
+use crate::pipeline::model::Model;
 use crate::pipeline::{memory, Event, Events, Family, Machine, Phase, Plan};
 use crate::{Error, Result};
 

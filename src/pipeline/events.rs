@@ -79,3 +79,12 @@ pub trait Events {
     /// An error ends the run: [`crate::Error::Interrupted`] is how a watcher cancels it.
     fn on(&mut self, event: Event<'_>) -> Result<()>;
 }
+
+/// Hears nothing: for work that was told of before.
+pub(super) struct Silent;
+
+impl Events for Silent {
+    fn on(&mut self, _: Event<'_>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -194,6 +194,12 @@ impl Family {
         }
     }
 
+    /// What the folders of the text encoders' weights are called.
+    pub fn text_components(&self) -> impl Iterator<Item = &'static str> {
+        let count = self.text_encoders.len() + usize::from(self.t5.is_some());
+        ["text_encoder", "text_encoder_2", "text_encoder_3"].into_iter().take(count)
+    }
+
     /// Whether it is a UNet with two text encoders, as SDXL.
     #[must_use]
     pub fn two_encoders(&self) -> bool {

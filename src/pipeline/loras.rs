@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::hub::ModelFiles;
 use crate::nn::{ParamSource, Precision};
-use crate::pipeline::{Event, Events, Machine, Plan};
+use crate::pipeline::{Event, Events, Family, Machine, Plan};
 use crate::request::Lora;
 use crate::weights::lora::{Adapter, BlockWeights, Component, Family as Published, LoraError, Stack, Strength, Sums};
 use crate::{Error, Result};
@@ -54,6 +54,17 @@ impl Sources {
     #[must_use]
     pub fn files(&self) -> &ModelFiles {
         &self.files
+    }
+
+    /// Lets go of the memory that mapped weights of the text encoders take.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::weights`].
+    pub fn release_text(&self, family: &Family) -> Result<()> {
+        family.text_components().try_for_each(|component| {
+            self.weights(component)?.release();
+            Ok(())
+        })
     }
 
     /// The weights of a component.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::kernels::memory::unused;
 use crate::models::unet::UNetConfig;
+use crate::pipeline::footprint::Footprint;
 use crate::pipeline::{DenoiserConfig, Family, Machine, Plan, VaeTiling};
 use crate::{Error, Result};
 
@@ -27,6 +28,40 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<()> {
         Some(have) if need > have => Err(Error::OutOfMemory { need, have }),
         _ => Ok(()),
     }
+}
+
+/// Refuses a plan whose weights are larger than the memory together with its activations. Those that are read where they are mapped
+/// do not count: the system takes them out of memory and in again.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub(super) fn check_weights(footprint: &Footprint, plan: &Plan, machine: &Machine) -> Result<()> {
+    if !machine.device.is_cpu() {
+        return Ok(());
+    }
+    let [encode, paint] = footprint.stages();
+    let need = encode.packed.max(paint.packed + least_needed(plan, machine.vae_tiling != VaeTiling::Off));
+    match left() {
+        Some(have) if need > have => Err(Error::OutOfMemory { need, have }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether weights of so many bytes and the picture of a plan may not fit into memory together.
+pub(super) fn is_short_of(weights: u64, plan: &Plan, machine: &Machine) -> bool {
+    let need = weights + enough(least_needed(plan, machine.vae_tiling != VaeTiling::Off));
+    machine.device.is_cpu() && left().is_some_and(|left| left < need)
+}
+
+/// Whether the text encoders fit into the memory that is left. Of devices other than the CPU it is not known.
+pub(super) fn has_room_for_text(footprint: &Footprint, machine: &Machine) -> bool {
+    machine.device.is_cpu() && left().is_none_or(|left| left > enough(footprint.text.packed))
+}
+
+/// What sampling and decoding take beside the weights, by experience.
+pub(super) fn of_work(plan: &Plan, machine: &Machine) -> [u64; 2] {
+    let strips = in_strips(&plan.family, plan.size(), machine);
+    [of_sampling(plan), of_decoder(&plan.family, plan.size(), strips)]
 }
 
 /// Whether the picture of a plan may not fit into the memory that is left, so that what has done its work should be freed.
@@ -59,12 +94,16 @@ pub fn in_strips(family: &Family, size: (usize, usize), machine: &Machine) -> bo
 
 /// A lower bound, in bytes, of what a plan takes beside the weights; `strips` says whether the autoencoder may work in strips.
 fn least_needed(plan: &Plan, strips: bool) -> u64 {
+    of_sampling(plan).max(of_decoder(&plan.family, plan.size(), strips))
+}
+
+/// A lower bound of what the denoiser takes for all samples at once.
+fn of_sampling(plan: &Plan) -> u64 {
     let (width, height) = plan.size();
     let factor = plan.family.vae_scale_factor();
-    let latents = (width / factor, height / factor);
     // Guidance is a batch of both predictions.
     let samples = plan.batch() * if plan.guided() { 2 } else { 1 };
-    (samples as u64 * of_denoiser(plan, latents)).max(of_decoder(&plan.family, (width, height), strips))
+    samples as u64 * of_denoiser(plan, (width / factor, height / factor))
 }
 
 /// What the denoiser holds at least for a picture of so many latents.

@@ -4,6 +4,7 @@
 mod batch;
 mod bench;
 mod canvas;
+mod components;
 mod control;
 mod decode;
 mod denoiser;
@@ -12,6 +13,7 @@ mod effects;
 mod encode;
 mod events;
 mod family;
+mod footprint;
 mod format;
 mod inpaint;
 mod latents;
@@ -33,6 +35,7 @@ pub use control::PlannedControl;
 pub use denoiser::{Denoiser, DenoiserConfig};
 pub use events::{Event, Events, Phase};
 pub use family::{Defaults, Family};
+pub use footprint::MemoryPlan;
 pub use loras::{stack_loras, Sources};
 pub use machine::{ComputeOptions, DeviceChoice, Machine, VaeTiling};
 pub use memory::peak_resident;
@@ -63,9 +66,8 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     engine.load(plan, events)?;
     let (machine, model, encodings) = engine.parts()?;
     let text = encode::encode(plan, model, machine, encodings, events)?;
-    if memory::is_short(plan, machine) && model.text.take().is_some() {
-        events.on(Event::Note("memory is short: the text encoder is freed until a prompt needs it"))?;
-    }
+    model.free_text(plan, machine, events)?;
+    model.restore_denoiser(plan, machine, events)?;
     // Not before: it would delay the first step.
     model.hash.start();
     let mut noise = latents::noise(plan);

@@ -63,7 +63,7 @@ pub(super) fn denoiser<'a>(
     inpainting: Option<&'a Inpainting>,
     device: &Device,
 ) -> Result<Box<dyn Denoiser + 'a>> {
-    Ok(match &model.denoiser {
+    Ok(match model.denoiser()? {
         Network::Unet(unet) => Box::new(Guided::new(plan, (model, unet), text, inpainting, device)?),
         Network::Flux(network) => Box::new(Flux { plan, network, text }),
         Network::Mmdit(network) => Box::new(Sd3 { plan, network, text }),

@@ -15,7 +15,7 @@ use super::studio::Tally;
 use crate::cli::control::ControlArgs;
 use crate::cli::PaintArgs;
 use crate::image::{Output, OutputOptions};
-use crate::pipeline::{Machine, Plan};
+use crate::pipeline::{Machine, MemoryPlan, Plan};
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Request, Result};
 
@@ -48,7 +48,8 @@ fn single(request: &Request, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut 
     let (paint, control) = args;
     let plan = series::first_plan(request, paint)?;
     if paint.recipe.dry_run {
-        let text = serde_json::to_string_pretty(&dry_run(&plan));
+        let machine = Machine::new(paint.compute.options())?;
+        let text = serde_json::to_string_pretty(&dry_run(&plan, &machine, ui));
         ui.text(&text.map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))?);
         return Ok(Tally::default());
     }
@@ -83,11 +84,14 @@ fn output(args: &PaintArgs, control: Option<&ControlArgs>, batch: usize, lines: 
     Ok(output)
 }
 
-/// The complete request and its schedule.
-fn dry_run(plan: &Plan) -> Value {
+/// The complete request, its schedule, and the memory that it takes.
+fn dry_run(plan: &Plan, machine: &Machine, ui: &mut Ui) -> Value {
+    let memory =
+        MemoryPlan::of(plan, machine).map_err(|e| ui.note(&format!("the memory that it takes is not known: {e}")));
     json!({
         "request": plan.request,
         "schedule": { "timesteps": plan.schedule.timesteps(), "sigmas": plan.schedule.sigmas() },
+        "memory": memory.ok(),
         "notes": plan.notes,
         "warnings": plan.warnings,
     })

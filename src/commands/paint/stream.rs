@@ -94,6 +94,7 @@ fn paint_line(request: &Request, number: usize, painter: &mut Painter<'_>, args:
 /// What each line would make, as JSON lines.
 fn dry_runs(base: &Request, lines: &mut Lines, shard: Option<Shard>, args: &PaintArgs, ui: &mut Ui) -> Result<Tally> {
     let mut tally = Tally::default();
+    let machine = Machine::new(args.compute.options())?;
     for_each_line(base, lines, shard, |line, request| {
         let Some(number) = line else { return Ok(()) };
         ui.at_line(Some(number));
@@ -101,7 +102,7 @@ fn dry_runs(base: &Request, lines: &mut Lines, shard: Option<Shard>, args: &Pain
             Ok(plan) => {
                 tally.made += 1;
                 let mut line = json!({ "line": number });
-                if let (Value::Object(line), Value::Object(plan)) = (&mut line, dry_run(&plan)) {
+                if let (Value::Object(line), Value::Object(plan)) = (&mut line, dry_run(&plan, &machine, ui)) {
                     line.extend(plan);
                 }
                 ui.data(&line.to_string());

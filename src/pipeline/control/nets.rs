@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::models::controlnet::ControlNetModel;
 use crate::nn::Params;
+use crate::pipeline::components::finish;
 use crate::pipeline::control::PlannedControl;
-use crate::pipeline::model::finish;
 use crate::pipeline::{Event, Events, Machine, Phase, Plan};
 use crate::{Error, Result};
 

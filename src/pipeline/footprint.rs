@@ -64,7 +64,8 @@ pub struct Footprint {
     pub(super) text: Weights,
     pub(super) denoiser: Weights,
     pub(super) vae: Weights,
-    apart: bool,
+    has_t5: bool,
+    is_short: bool,
 }
 
 impl Footprint {
@@ -76,16 +77,26 @@ impl Footprint {
         let Family { denoiser, .. } = &plan.family;
         let of = |component: &str| Ok(Weights::of(sources.weights(component)?.as_ref(), machine.precision));
         let text = plan.family.text_components().map(of).sum::<Result<Weights>>()?;
-        let mut footprint = Footprint { text, denoiser: of(denoiser.component())?, vae: of("vae")?, apart: false };
-        // T5 is as large as a transformer, and needed once a prompt.
-        footprint.apart = plan.family.t5.is_some() || memory::is_short_of(footprint.together().all(), plan, machine);
+        let mut footprint = Footprint {
+            text,
+            denoiser: of(denoiser.component())?,
+            vae: of("vae")?,
+            has_t5: plan.family.t5.is_some(),
+            is_short: false,
+        };
+        footprint.is_short = memory::is_short_of(footprint.together().all(), plan, machine);
         Ok(footprint)
     }
 
-    /// Whether the text encoders and the denoiser are not to be in memory at once.
-    #[must_use]
-    pub fn is_apart(&self) -> bool {
-        self.apart
+    /// Whether the text encoders and the denoiser are not to be in memory at once: T5 is as large as a transformer, and needed once a
+    /// prompt.
+    pub(super) fn is_apart(&self) -> bool {
+        self.has_t5 || self.is_short
+    }
+
+    /// Whether memory is too short for all networks and the picture.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
     }
 
     /// Of all networks.
@@ -95,7 +106,7 @@ impl Footprint {
 
     /// Of what is there while the prompt is encoded, and while the picture is painted.
     pub(super) fn stages(&self) -> [Weights; 2] {
-        if self.apart {
+        if self.is_apart() {
             [self.text + self.vae, self.denoiser + self.vae]
         } else {
             [self.together(); 2]

@@ -158,13 +158,13 @@ impl Model {
     /// # Errors
     /// When the watcher cancels.
     pub(super) fn free_text(&mut self, plan: &Plan, machine: &Machine, events: &mut dyn Events) -> Result<()> {
-        let short = memory::is_short(plan, machine);
+        let short = self.footprint.is_short() || memory::is_short(plan, machine);
         if !(self.footprint.is_apart() || short) || self.text.take().is_none() {
             return Ok(());
         }
         self.sources.release_text(&plan.family)?;
         release_unused();
-        if !self.footprint.is_apart() {
+        if short {
             events.on(Event::Note("memory is short: the text encoder is freed until a prompt needs it"))?;
         }
         Ok(())

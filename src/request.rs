@@ -128,17 +128,21 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Components that can be taken from elsewhere, and the options of the command line for them.
+    pub const OPTIONS: [(&'static str, &'static str); 5] = [
+        ("unet", "--unet"),
+        ("vae", "--vae"),
+        ("text_encoder", "--clip-l"),
+        ("text_encoder_2", "--clip-g"),
+        ("t5", "--t5"),
+    ];
+
     /// The components that are given: diffusers' name for them, the option of the command line, the path. The denoiser is `unet`
     /// and T5 `t5` for all families.
     pub fn components(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
-        let parts = [
-            ("unet", "--unet", &self.unet),
-            ("vae", "--vae", &self.vae),
-            ("text_encoder", "--clip-l", &self.clip_l),
-            ("text_encoder_2", "--clip-g", &self.clip_g),
-            ("t5", "--t5", &self.t5),
-        ];
-        parts.into_iter().filter_map(|(component, option, path)| Some((component, option, path.as_deref()?)))
+        let paths = [&self.unet, &self.vae, &self.clip_l, &self.clip_g, &self.t5];
+        let parts = Self::OPTIONS.into_iter().zip(paths);
+        parts.filter_map(|((component, option), path)| Some((component, option, path.as_deref()?)))
     }
 
     /// All paths, to be changed.

@@ -19,7 +19,8 @@ pub struct ModelArgs {
     /// huggingface_hub fill; nothing is fetched. A folder holds `model_index.json` and the folders `unet` or `transformer`, `vae`, `text_encoder`,
     /// `tokenizer` and `scheduler`, as `save_pretrained` of diffusers writes it; size, sampler and prediction type come from its
     /// config files. A file is a checkpoint in safetensors, GGUF or PyTorch format (read without running it) of Stable Diffusion
-    /// 1.x, 2.x or SDXL (FLUX.1 and Stable Diffusion 3 as folders only); what it is comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128 pixels.
+    /// 1.x, 2.x, SDXL, 3, 3.5 or FLUX.1; what it is comes from its tensors. The built-in model, `emoji`, paints emoji of 128x128
+    /// pixels.
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// Take the denoiser from here: a file, or a folder with config.json.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::configs;
 use crate::nn::ParamSource;
-use crate::weights::detect::{sizes, Component, Detected, Family, Variant};
+use crate::weights::detect::{sizes, Component, Detected, Edition, Family, Variant};
 use crate::weights::{self, names, WeightFile};
 use crate::{Error, Result};
 
@@ -16,6 +16,21 @@ pub const RUNS: &str = "this version runs Stable Diffusion 1.x, 2.x, SDXL, 3 and
 
 /// What a ControlNet is called among a model's components.
 pub(super) const CONTROLNET: &str = "controlnet";
+
+/// What a file may have, best first, for what diffusers calls `component` in a model for a pipeline of this name.
+pub(super) fn wanted(component: &str, pipeline: &str) -> &'static [Component] {
+    match component {
+        "unet" => &[Component::Unet],
+        "transformer" => &[Component::Transformer],
+        "vae" => &[Component::Vae],
+        "text_encoder" => &[Component::ClipL, Component::ClipH],
+        "text_encoder_2" if pipeline.starts_with("Flux") => &[Component::T5],
+        "text_encoder_2" => &[Component::ClipG],
+        "text_encoder_3" => &[Component::T5],
+        CONTROLNET => &[Component::ControlNet],
+        _ => &[],
+    }
+}
 
 /// A file of weights, and what it is.
 #[derive(Debug, Clone)]
@@ -67,18 +82,18 @@ impl Bare {
         let label = self.label();
         let title = self.detected.title();
         match self.detected.family.filter(|_| self.detected.other.is_none()) {
+            Some(_) if matches!(self.detected.edition, Some(Edition::FluxFill | Edition::FluxControl)) => {
+                let hint = "FLUX.1 schnell and dev paint from a text, and `sdgen inpaint` repaints a part of a picture with them";
+                Err(Error::model(
+                    format!("`{label}` is {title}, which wants a picture as well and is not supported yet"),
+                    hint,
+                ))
+            }
             Some(family) if configs::is_known(family) => Ok(family),
             Some(Family::SdxlRefiner) => Err(Error::model(
                 format!("`{label}` is the refiner of SDXL, which finishes pictures of the base model"),
                 "give the base model: it works without the refiner",
             )),
-            Some(family @ (Family::Flux | Family::Sd3)) => {
-                let folder = if family == Family::Flux { "flux-schnell" } else { "sd35-medium" };
-                Err(Error::model(
-                    format!("`{label}` is a model whose single files are not supported yet: {title}"),
-                    format!("give its folder in diffusers' layout, as `sdgen download {folder}` fetches it"),
-                ))
-            }
             Some(_) => Err(Error::model(format!("`{label}` is a model that is not supported yet: {title}"), RUNS)),
             None => Err(Error::model(format!("`{label}` is no model to paint with: it is {title}"), self.use_for())),
         }
@@ -99,58 +114,43 @@ impl Bare {
         format!("give it with `{option}`, beside a model with `--model`")
     }
 
-    /// Whether the file has what diffusers calls `component` in its layout.
-    pub(super) fn has(&self, component: &str) -> bool {
-        self.find(component).is_some()
+    /// Whether the file has one of these.
+    pub(super) fn has(&self, wanted: &[Component]) -> bool {
+        self.detected.any_part(wanted).is_some()
     }
 
-    fn find(&self, component: &str) -> Option<Component> {
-        let order: &[Component] = match component {
-            "unet" => &[Component::Unet],
-            "transformer" => &[Component::Transformer],
-            "vae" => &[Component::Vae],
-            "text_encoder" => &[Component::ClipL, Component::ClipH],
-            // In FLUX, which has no CLIP-G, the second one is T5.
-            "text_encoder_2" => &[Component::ClipG, Component::T5],
-            "text_encoder_3" => &[Component::T5],
-            CONTROLNET => &[Component::ControlNet],
-            _ => &[],
-        };
-        self.detected.any_part(order).map(|part| part.component)
-    }
-
-    /// As [`Self::find`], but a text encoder that is alone in its file is what the user says it is.
-    fn find_as(&self, component: &str) -> Option<Component> {
+    /// The first of these that the file has. One of CLIP's text encoders that is alone in its file is what the user says it is.
+    fn find_as(&self, wanted: &[Component]) -> Option<Component> {
         let alone = || match self.detected.parts.as_slice() {
-            [one] if one.component.is_text_encoder() && component.starts_with("text_encoder") => Some(one.component),
+            [one] if one.component.is_clip() && wanted.iter().any(|wanted| wanted.is_clip()) => Some(one.component),
             _ => None,
         };
-        self.find(component).or_else(alone)
+        self.detected.any_part(wanted).map(|part| part.component).or_else(alone)
     }
 
-    /// Whether the file can serve as what diffusers calls `component`.
-    pub(super) fn has_as(&self, component: &str) -> bool {
-        self.find_as(component).is_some()
+    /// Whether the file can serve as one of these.
+    pub(super) fn has_as(&self, wanted: &[Component]) -> bool {
+        self.find_as(wanted).is_some()
     }
 
-    /// What the tensors of a component tell of its config.
-    pub(super) fn fields(&self, component: &str) -> Map<String, Value> {
-        let found = self.find_as(component).and_then(|found| Some((found, self.detected.view(&self.file, found)?)));
+    /// What the tensors of a component, the first of these that it has, tell of its config.
+    pub(super) fn fields(&self, wanted: &[Component]) -> Map<String, Value> {
+        let found = self.find_as(wanted).and_then(|found| Some((found, self.detected.view(&self.file, found)?)));
         found.map(|(found, view)| sizes::of(found, &view)).unwrap_or_default()
     }
 
-    /// The tensors of a component under the names that the models use, or `None` when it is not in the file. Text encoders of SD 2.x
+    /// The tensors of a component, the first of these, under the names that the models use, or `None` when none is in the file. Text encoders of SD 2.x
     /// lose what their config, of so many layers, has no place for: the layer behind the state that the model was trained on.
     ///
     /// # Errors
     /// [`Error::Usage`] when averaged weights are asked for and there are none.
     pub(super) fn weights(
         &self,
-        component: &str,
+        wanted: &[Component],
         layers: Option<usize>,
         averaged: bool,
     ) -> Result<Option<Arc<dyn ParamSource>>> {
-        let Some(found) = self.find_as(component) else { return Ok(None) };
+        let Some(found) = self.find_as(wanted) else { return Ok(None) };
         if averaged && found == Component::Unet {
             let view = self.detected.averaged_view(&self.file).ok_or_else(|| {
                 Error::usage(

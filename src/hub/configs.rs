@@ -2,16 +2,20 @@
 
 use serde_json::{json, Map, Value};
 
-use crate::weights::detect::{Detected, Family, Variant};
+use crate::weights::detect::{Detected, Edition, Family, Variant};
 
 /// A config of a family, by its path in the diffusers layout.
 macro_rules! config {
     ($family:ident, $name:literal, $path:literal) => {
-        (Family::$family, $path, include_str!(concat!("../../assets/configs/", $name, "/", $path)))
+        config!($family, $name, $path as $path)
+    };
+    // One that another family has at another place.
+    ($family:ident, $name:literal, $stored:literal as $path:literal) => {
+        (Family::$family, $path, include_str!(concat!("../../assets/configs/", $name, "/", $stored)))
     };
 }
 
-const CONFIGS: [(Family, &str, &str); 13] = [
+const CONFIGS: [(Family, &str, &str); 24] = [
     config!(Sd1, "sd1", "scheduler/scheduler_config.json"),
     config!(Sd1, "sd1", "text_encoder/config.json"),
     config!(Sd1, "sd1", "unet/config.json"),
@@ -25,6 +29,17 @@ const CONFIGS: [(Family, &str, &str); 13] = [
     config!(Sdxl, "sdxl", "text_encoder_2/config.json"),
     config!(Sdxl, "sdxl", "unet/config.json"),
     config!(Sdxl, "sdxl", "vae/config.json"),
+    config!(Flux, "flux", "scheduler/scheduler_config.json"),
+    config!(Flux, "sdxl", "text_encoder/config.json"),
+    config!(Flux, "flux", "text_encoder_2/config.json"),
+    config!(Flux, "flux", "transformer/config.json"),
+    config!(Flux, "flux", "vae/config.json"),
+    config!(Sd3, "sd3", "scheduler/scheduler_config.json"),
+    config!(Sd3, "sdxl", "text_encoder/config.json"),
+    config!(Sd3, "sdxl", "text_encoder_2/config.json"),
+    config!(Sd3, "flux", "text_encoder_2/config.json" as "text_encoder_3/config.json"),
+    config!(Sd3, "sd3", "transformer/config.json"),
+    config!(Sd3, "sd3", "vae/config.json"),
 ];
 
 /// The text of a family's config, by its path in the diffusers layout.
@@ -32,6 +47,8 @@ pub(super) fn published(family: Family, path: &str) -> Option<String> {
     if path == "model_index.json" {
         let index = match family {
             Family::Sdxl => json!({ "_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": true }),
+            Family::Flux => json!({ "_class_name": "FluxPipeline" }),
+            Family::Sd3 => json!({ "_class_name": "StableDiffusion3Pipeline" }),
             _ => json!({ "_class_name": "StableDiffusionPipeline" }),
         };
         return Some(index.to_string());
@@ -64,7 +81,8 @@ pub(super) fn with_fields(text: &str, fields: Map<String, Value>) -> String {
 }
 
 /// What the scheduler's config of a bare file says beyond its family's, once its prediction is known. The models of SD 2.x that
-/// predict the velocity were published with another sampler than those that do not.
+/// predict the velocity were published with another sampler than those that do not, and FLUX.1 dev shifts the noise levels as the
+/// size of the picture says.
 pub(super) fn scheduler_fields(detected: &Detected, velocity: bool) -> Map<String, Value> {
     let mut fields = Map::new();
     if velocity {
@@ -72,6 +90,10 @@ pub(super) fn scheduler_fields(detected: &Detected, velocity: bool) -> Map<Strin
         if detected.family == Some(Family::Sd2) {
             fields.insert("_class_name".into(), "DDIMScheduler".into());
         }
+    }
+    if detected.edition == Some(Edition::FluxDev) {
+        fields.insert("shift".into(), 3.0.into());
+        fields.insert("use_dynamic_shifting".into(), true.into());
     }
     if detected.prediction.zero_terminal_snr {
         fields.insert("rescale_betas_zero_snr".into(), true.into());
@@ -91,6 +113,9 @@ mod tests {
 
     use super::*;
     use crate::models::clip::{ClipTextConfig, ClipTextModel};
+    use crate::models::flux::{FluxConfig, FluxTransformer};
+    use crate::models::mmdit::{Mmdit, MmditConfig};
+    use crate::models::t5::{T5Config, T5Encoder};
     use crate::models::unet::{UNet2DConditionModel, UNetConfig};
     use crate::models::vae::{AutoencoderKl, VaeConfig};
     use crate::nn::Params;
@@ -101,9 +126,16 @@ mod tests {
     fn size(family: Family, component: &str) -> (usize, usize) {
         let text = published(family, &format!("{component}/config.json")).unwrap();
         let params = Params::for_survey(of_tensors(&[], &[]).source);
-        match component {
-            "unet" => drop(UNet2DConditionModel::new(&UNetConfig::from_json(&text).unwrap(), &params).unwrap()),
-            "vae" => drop(AutoencoderKl::new(&VaeConfig::from_json(&text).unwrap(), &params).unwrap()),
+        match (family, component) {
+            (Family::Flux, "transformer") => {
+                drop(FluxTransformer::new(&FluxConfig::from_json(&text).unwrap(), &params).unwrap());
+            }
+            (_, "transformer") => drop(Mmdit::new(&MmditConfig::from_json(&text).unwrap(), &params).unwrap()),
+            (Family::Flux, "text_encoder_2") | (_, "text_encoder_3") => {
+                drop(T5Encoder::new(&T5Config::from_json(&text).unwrap(), &params).unwrap());
+            }
+            (_, "unet") => drop(UNet2DConditionModel::new(&UNetConfig::from_json(&text).unwrap(), &params).unwrap()),
+            (_, "vae") => drop(AutoencoderKl::new(&VaeConfig::from_json(&text).unwrap(), &params).unwrap()),
             _ => drop(ClipTextModel::new(&ClipTextConfig::from_json(&text).unwrap(), &params).unwrap()),
         }
         let asked = params.surveyed().asked;
@@ -126,11 +158,23 @@ mod tests {
             (("sdxl", "text_encoder"), (196, 123_060_480)),
             // Files with a projection hold one tensor more.
             (("sdxl", "text_encoder_2"), (516, 694_659_840 - PROJECTION)),
+            (("flux", "transformer"), (1156, 11_891_178_560)),
+            (("flux", "vae"), (244, 83_819_683)),
+            (("flux", "text_encoder"), (196, 123_060_480)),
+            (("flux", "text_encoder_2"), (219, 4_762_310_656)),
+            // The table of places is stored too.
+            (("sd3", "transformer"), (683, 2_028_328_000 + 192 * 192 * 1536)),
+            (("sd3", "vae"), (244, 83_819_683)),
+            (("sd3", "text_encoder"), (196, 123_060_480)),
+            (("sd3", "text_encoder_2"), (516, 694_659_840 - PROJECTION)),
+            (("sd3", "text_encoder_3"), (219, 4_762_310_656)),
         ]);
         for ((name, component), expected) in sizes {
             let family = match name {
                 "sd1" => Family::Sd1,
                 "sd2" => Family::Sd2,
+                "flux" => Family::Flux,
+                "sd3" => Family::Sd3,
                 _ => Family::Sdxl,
             };
             assert_eq!(size(family, component), expected, "{name} {component}");
@@ -139,11 +183,11 @@ mod tests {
 
     #[test]
     fn schedulers_are_understood() {
-        for family in [Family::Sd1, Family::Sd2, Family::Sdxl] {
+        for family in [Family::Sd1, Family::Sd2, Family::Sdxl, Family::Flux, Family::Sd3] {
             let text = published(family, "scheduler/scheduler_config.json").unwrap();
             assert!(SchedulerConfig::parse(&text).unwrap().sampler().is_ok(), "{family}");
         }
-        assert!(published(Family::Flux, "unet/config.json").is_none() && !is_known(Family::Sd3));
+        assert!(published(Family::Flux, "unet/config.json").is_none() && !is_known(Family::SdxlRefiner));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::{configs, RepoId};
 use crate::nn::ParamSource;
 use crate::suggest;
-use crate::weights::detect::Family;
+use crate::weights::detect::{Component, Family};
 use crate::{weights, Error, Result};
 
 /// A ControlNet's files.
@@ -41,7 +41,7 @@ impl ControlFiles {
             (_, None) if RepoId::parse(name).is_ok() => locate(name, &Settings::from_env())?,
             (_, None) => return Err(unknown(name)),
         };
-        Ok(ControlFiles { part: part(CONTROLNET, "--control", &place)?, place, entry })
+        Ok(ControlFiles { part: part(CONTROLNET, "", "--control", &place)?, place, entry })
     }
 
     /// The name of its folder, of its repository in the cache, or of its file without the ending. Never a path.
@@ -105,7 +105,7 @@ impl ControlFiles {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 (label, text)
             }
-            Part::File(file) => (file.label(), configs::with_fields(unet, file.fields(CONTROLNET))),
+            Part::File(file) => (file.label(), configs::with_fields(unet, file.fields(&[Component::ControlNet]))),
         };
         parse(&text).map_err(|e| match e {
             Error::Model { message, hint } => Error::Model { message: format!("`{label}`: {message}"), hint },
@@ -121,7 +121,7 @@ impl ControlFiles {
         let missing = || Error::model(format!("`{}` has no weights of a ControlNet", self.label()), WHOLE);
         match &self.part {
             Part::Folder(folder) => Ok(weights::open(&weight_file(folder).ok_or_else(missing)?)?),
-            Part::File(file) => file.weights(CONTROLNET, None, false)?.ok_or_else(missing),
+            Part::File(file) => file.weights(&[Component::ControlNet], None, false)?.ok_or_else(missing),
         }
     }
 }

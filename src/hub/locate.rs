@@ -19,19 +19,24 @@ const MARKS: &[&str] = &["model_index.json", "config.json"];
 /// [`Error::Model`] when it is not there, with what fetches it.
 pub fn locate(name: &str, settings: &Settings) -> Result<PathBuf> {
     if let Some(entry) = registry::by_alias(name) {
-        let mut places = cached(entry, settings).ok_or_else(|| not_fetched(entry, name))?;
-        return match places.len() {
-            1 => Ok(places.remove(0)),
-            _ => Err(Error::model(
-                format!("`{name}` is a model whose parts lie apart, which this version does not run"),
-                "`sdgen download --list` marks the models that it runs",
-            )),
-        };
+        let places = cached(entry, settings).ok_or_else(|| not_fetched(entry, name))?;
+        // Of several parts that lie apart the denoiser is the first.
+        return places.into_iter().next().ok_or_else(|| not_fetched(entry, name));
     }
     match RepoId::parse(name) {
         Ok(id) => in_cache(&id, settings).ok_or_else(|| not_cached(&id, settings)),
         Err(_) => Err(unknown(name)),
     }
+}
+
+/// The parts that belong to the denoiser which a short name stands for and that lie apart from it: what they are in the registry, and
+/// where they lie. None for models that are one folder or file.
+#[must_use]
+pub fn apart(name: &str, settings: &Settings) -> Vec<(&'static str, PathBuf)> {
+    let entry = registry::by_alias(name).filter(|_| Path::new(name).symlink_metadata().is_err());
+    let places = entry.and_then(|entry| Some((&entry.files, cached(entry, settings)?)));
+    let parts = places.into_iter().flat_map(|(files, places)| files.iter().zip(places));
+    parts.skip(1).filter_map(|(file, place)| Some((file.part.as_deref()?, place))).collect()
 }
 
 /// The folder or the files of a model that has a short name; `None` unless all are there.

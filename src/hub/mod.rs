@@ -20,6 +20,7 @@ mod locate;
 mod loras;
 mod model_files;
 mod origin;
+mod parts;
 mod random;
 pub mod registry;
 mod repo;

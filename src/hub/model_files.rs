@@ -6,16 +6,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bare::Bare;
+use super::bare::{wanted, Bare};
 use super::cache::name_of_snapshot;
 use super::digest::{feed, Hasher};
 use super::layout::{is_there, read_if_there, usual_name, weight_file, WEIGHT_FILES, WHOLE};
 use super::random::Published;
-use super::{built_in, configs};
+use super::{built_in, configs, parts};
 use crate::nn::ParamSource;
 use crate::request::BUILT_IN_MODEL;
 use crate::sampling::Prediction;
-use crate::weights::detect::Family;
+use crate::weights::detect::{Component, Family};
 use crate::{weights, Error, Result};
 
 /// A model's files, by their places in the diffusers layout.
@@ -239,15 +239,33 @@ impl ModelFiles {
             return Ok(Some(bytes));
         }
         let (component, rest) = path.split_once('/').unwrap_or((path, ""));
-        match self.part(component) {
-            Some(Part::Folder(folder)) if rest == "config.json" => read_if_there(&folder.join(rest)),
-            Some(Part::File(file)) if rest == "config.json" => {
+        match (self.part(component), self.flux_file()) {
+            (Some(Part::Folder(folder)), _) if rest == "config.json" => read_if_there(&folder.join(rest)),
+            (Some(Part::File(file)), _) if rest == "config.json" => {
                 let Some(text) = self.read_place(path)? else { return Ok(None) };
                 let text = String::from_utf8_lossy(&text).into_owned();
-                Ok(Some(Cow::Owned(configs::with_fields(&text, file.fields(component)).into_bytes())))
+                let fields = file.fields(self.wanted(component)?);
+                Ok(Some(Cow::Owned(configs::with_fields(&text, fields).into_bytes())))
+            }
+            (_, Some(file)) if component == "scheduler" => {
+                Ok(self.config_of(file, path)?.map(|text| Cow::Owned(text.into_bytes())))
             }
             _ => self.read_place(path),
         }
+    }
+
+    /// The file of a FLUX transformer that is not the model's own. Its noise levels are those that it was trained on: schnell and
+    /// dev differ in them.
+    fn flux_file(&self) -> Option<&Bare> {
+        match self.part("transformer") {
+            Some(Part::File(file)) if file.detected.family == Some(Family::Flux) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// What files without a folder may have for a component.
+    fn wanted(&self, component: &str) -> Result<&'static [Component]> {
+        Ok(wanted(component, &self.pipeline()?))
     }
 
     fn read_place(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>> {
@@ -270,7 +288,7 @@ impl ModelFiles {
         if rest != "config.json" {
             return Ok(Some(text));
         }
-        let mut fields = file.fields(component);
+        let mut fields = file.fields(self.wanted(component)?);
         let told = component == "unet" && (self.config.is_none() || file.velocity(None).is_ok());
         if let Some(side) = told
             .then(|| self.velocity_of(file))
@@ -325,7 +343,7 @@ impl ModelFiles {
             (Some(Part::Folder(folder)), _) => Ok(weights::open(&weight_file(folder).ok_or_else(missing)?)?),
             (Some(Part::File(file)), _) | (None, Place::File(file)) => {
                 let layers = self.text_layers(component)?;
-                file.weights(component, layers, self.averaged)?.ok_or_else(missing)
+                file.weights(self.wanted(component)?, layers, self.averaged)?.ok_or_else(missing)
             }
             (None, Place::Folder(folder)) => {
                 Ok(weights::open(&weight_file(&folder.join(component)).ok_or_else(missing)?)?)
@@ -376,23 +394,10 @@ impl ModelFiles {
     pub(super) fn check_complete(&self) -> Result<()> {
         let Place::File(file) = &self.place else { return Ok(()) };
         let family = file.check_model()?;
-        let mut needed = vec![("unet", "--unet"), ("vae", "--vae"), ("text_encoder", "--clip-l")];
-        if family == Family::Sdxl {
-            needed.push(("text_encoder_2", "--clip-g"));
-        }
-        needed.retain(|(component, _)| !file.has(component) && self.part(component).is_none());
-        if needed.is_empty() {
-            return Ok(());
-        }
-        let options: Vec<String> = needed.iter().map(|(_, option)| format!("{option} FILE")).collect();
-        Err(Error::model(
-            format!("`{}` is not a whole model: {}", file.label(), file.detected),
-            format!(
-                "give the rest with `{}`, or take it from another model: `--model MODEL --unet {}`",
-                options.join(" "),
-                file.label()
-            ),
-        ))
+        let mut needed = parts::needed(family, self.without_t5);
+        let pipeline = self.pipeline()?;
+        needed.retain(|part| !file.has(wanted(part.component, &pipeline)) && self.part(part.component).is_none());
+        parts::check(file, family, &needed)
     }
 
     fn part_missing(&self, path: &str) -> Error {

@@ -180,6 +180,14 @@ fn files() -> impl Iterator<Item = (&'static Entry, &'static KnownFile)> {
     all().iter().flat_map(|entry| entry.known.iter().chain(&entry.files).map(move |file| (entry, file)))
 }
 
+/// Where the first file of a model whose parts lie apart is that is such a part: `org/name/file`.
+#[must_use]
+pub fn place_of_part(part: &str) -> Option<String> {
+    let mut files = all().iter().flat_map(|entry| entry.files.iter().map(move |file| (entry, file)));
+    let (entry, file) = files.find(|(_, file)| file.part.as_deref() == Some(part))?;
+    Some(format!("{}/{}", file.repo.as_ref().unwrap_or(&entry.repo), file.path))
+}
+
 /// The common ControlNet of a family for a kind of map.
 #[must_use]
 pub fn by_control(kind: &str, family: &str) -> Option<&'static Entry> {

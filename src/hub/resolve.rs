@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bare::Bare;
+use super::bare::{wanted, Bare};
 use super::layout::weight_file;
-use super::locate::locate;
+use super::locate::{apart, locate};
 use super::model_files::{ModelFiles, Part, Place};
 use super::settings::Settings;
 use crate::request::{Parts, BUILT_IN_MODEL};
@@ -39,9 +39,23 @@ pub fn resolve(model: &str, parts: &Parts) -> Result<ModelFiles> {
         files.config = Some(folder.into());
     }
     let pipeline = files.pipeline()?;
+    let name = files.name();
+    let mut given = Vec::new();
     for (component, option, path) in parts.components() {
-        let component = place_of(component, option, &pipeline, &files.name())?;
-        files.parts.push((component, part(component, option, &find(path)?)?));
+        given.push((place_of(component, option, &pipeline, &name)?, option, find(path)?));
+    }
+    for (part, path) in apart(model, &Settings::from_env()) {
+        let known = Parts::OPTIONS.iter().find(|(_, option)| option.trim_start_matches("--") == part);
+        let Some((component, option)) = known else { continue };
+        let component = place_of(component, option, &pipeline, &name)?;
+        if given.iter().all(|(known, ..)| *known != component) {
+            given.push((component, option, path));
+        }
+    }
+    for (component, option, path) in given {
+        let part = part(component, &pipeline, option, &path)?;
+        check_family(&part, component, &pipeline, &name)?;
+        files.parts.push((component, part));
     }
     files.check_complete()?;
     check_effect(&files, parts)?;
@@ -63,6 +77,19 @@ fn place_of(component: &'static str, option: &str, pipeline: &str, name: &str) -
 
 fn no_place(option: &str, name: &str, hint: &str) -> Error {
     Error::usage(format!("`{option}` has no place in `{name}`"), hint)
+}
+
+/// Refuses the transformer of another family.
+fn check_family(part: &Part, component: &str, pipeline: &str, name: &str) -> Result<()> {
+    let Part::File(file) = part else { return Ok(()) };
+    let found = file.detected.edition.filter(|_| component == "transformer");
+    match found {
+        Some(edition) if edition.is_flux() != pipeline.starts_with("Flux") => Err(Error::model(
+            format!("`{}` is no transformer for `{name}`: it is {}", file.label(), edition.title()),
+            "give a model of its family with `--model`, or leave `--model` out and give the other parts too",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses options that would have no effect.
@@ -117,8 +144,8 @@ fn folder(path: &Path) -> Result<Place> {
     Ok(Place::Folder(path.into()))
 }
 
-/// The place of one component: its folder, a model's folder that has one, or a file that holds it.
-pub(super) fn part(component: &'static str, option: &str, path: &Path) -> Result<Part> {
+/// The place of one component of a model for this pipeline: its folder, a model's folder that has one, or a file that holds it.
+pub(super) fn part(component: &'static str, pipeline: &str, option: &str, path: &Path) -> Result<Part> {
     let shown = path.display();
     if path.is_dir() {
         let inside = path.join(component);
@@ -134,10 +161,12 @@ pub(super) fn part(component: &'static str, option: &str, path: &Path) -> Result
         return Ok(Part::Folder(folder));
     }
     let file = Bare::open(path)?;
-    if !file.has_as(component) {
+    let wanted = wanted(component, pipeline);
+    if !file.has_as(wanted) {
+        let names: Vec<&str> = wanted.iter().map(|wanted| wanted.name()).collect();
         return Err(Error::model(
             format!("`{shown}` is nothing for `{option}`: it is {}", file.detected.title()),
-            format!("give a file that holds a {}", component.trim_end_matches("_2").replace('_', " ")),
+            format!("give a file that holds {}", names.join(" or ")),
         ));
     }
     // A file of a diffusers folder: its config lies beside it.

@@ -66,7 +66,9 @@ impl Plan {
         let mut family = Family::detect(&files)?;
         family.check_task(request.task(), &files.name())?;
         request.validate()?;
-        let defaults = family.defaults(files.is_built_in()).or_known(hub::known_defaults(&request.model));
+        // What is known of a model is known of its own denoiser.
+        let known = hub::known_defaults(&request.model).filter(|_| request.parts.unet.is_none());
+        let defaults = family.defaults(files.is_built_in()).or_known(known);
         let (canvas, mut notes) = match Canvas::prepare(&mut request, defaults.size, family.side_step())? {
             Some(Prepared { canvas, notes }) => (Some(Arc::new(canvas)), notes),
             None => (None, Vec::new()),

@@ -39,6 +39,7 @@ mod single_file;
 mod stream;
 mod support;
 mod tiling;
+mod transformer_files;
 mod usage_errors;
 mod verify;
 mod verify_cache;

@@ -163,8 +163,7 @@ fn what_is_no_model_is_refused_by_name() {
         (one("control_model.input_blocks.0.0.weight"), &["a ControlNet"]),
         (below("sd15", "first_stage_model."), &["a VAE", "--vae"]),
         (below("sd15", "cond_stage_model.transformer."), &["a text encoder", "--clip-l"]),
-        (one("double_blocks.0.img_attn.qkv.weight"), &["FLUX.1", "not supported"]),
-        (one("model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight"), &["SD 3", "not supported"]),
+        (one("double_blocks.0.img_attn.qkv.weight"), &["a diffusion transformer", "FLUX.1"]),
         (one("something"), &["no model that is known"]),
         (refiner, &["refiner", "base model"]),
     ] {

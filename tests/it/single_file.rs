@@ -21,14 +21,13 @@ pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The tensors of the checkpoint of a tiny model: `sd15`, `sd21`, `sdxl`.
+/// The tensors of the checkpoint of a tiny model: `sd15`, `sd21`, `sdxl`, `sd35`, `flux-dev`.
 pub fn checkpoint(model: &str) -> Vec<Stored> {
     let mut known = HashMap::new();
-    for folder in fs::read_dir(fixtures().join("models").join(model)).unwrap() {
-        for file in ["model.safetensors", "diffusion_pytorch_model.safetensors"] {
-            let file = folder.as_ref().unwrap().path().join(file);
-            let tensors = if file.is_file() { read(&file) } else { Vec::new() };
-            known.extend(tensors.into_iter().map(|tensor| (hash(&tensor.bytes), tensor)));
+    for part in fs::read_dir(fixtures().join("models").join(model)).unwrap().map(|part| part.unwrap().path()) {
+        let files = fs::read_dir(&part).into_iter().flatten().map(|file| file.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|ending| ending == "safetensors")) {
+            known.extend(read(&file).into_iter().map(|tensor| (hash(&tensor.bytes), tensor)));
         }
     }
     let list = fs::read_to_string(fixtures().join(format!("single/{model}.tsv"))).unwrap();
@@ -45,8 +44,13 @@ pub fn checkpoint(model: &str) -> Vec<Stored> {
     list.lines().map(tensor).collect()
 }
 
-/// The bytes with a hash; `T` in front asks for the transpose of the matrix that has it.
+/// The bytes with a hash; `T` in front asks for the transpose of the matrix that has it, `S` for its second half before the first.
 fn content_of(hash: &str, known: &HashMap<String, Stored>) -> Vec<u8> {
+    if let Some(hash) = hash.strip_prefix('S') {
+        let bytes = &known[hash].bytes;
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        return [second, first].concat();
+    }
     let Some(hash) = hash.strip_prefix('T') else { return known[hash].bytes.clone() };
     let tensor = &known[hash];
     let (rows, columns, width) = (tensor.shape[0], tensor.shape[1], width(&tensor.dtype));
@@ -56,7 +60,7 @@ fn content_of(hash: &str, known: &HashMap<String, Stored>) -> Vec<u8> {
 
 fn width(dtype: &str) -> usize {
     match dtype {
-        "F16" => 2,
+        "F16" | "BF16" => 2,
         "F32" => 4,
         "I64" => 8,
         other => panic!("{other}"),
@@ -127,6 +131,7 @@ pub fn gguf(tensors: &[Stored]) -> Vec<u8> {
         let kind: u32 = match tensor.dtype.as_str() {
             "F32" => 0,
             "F16" => 1,
+            "BF16" => 30,
             "I64" => 27,
             other => panic!("{other}"),
         };

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::lora;
 use crate::text::inversion::Inversion;
-use crate::weights::detect::{self, Component, Detected, Naming, Other, Variant};
+use crate::weights::detect::{self, Component, Detected, Edition, Naming, Other, Variant};
 use crate::weights::lora::{self as adapters, Family};
 use crate::weights::WeightFile;
 
@@ -64,7 +64,7 @@ pub struct Kind {
     pub family: Option<Family>,
     /// What it was made for, or which of the family's published models it is like: "text-to-image", "inpainting", "dev".
     pub variant: Option<&'static str>,
-    /// Whose names the denoiser's tensors have, or the part's: "diffusers" or "original".
+    /// Whose names the denoiser's tensors have, or the part's: "diffusers", "original" or "llama.cpp".
     pub naming: Option<&'static str>,
 }
 
@@ -117,6 +117,7 @@ pub fn identify(file: &WeightFile, stem: &str) -> Option<Kind> {
     let naming = match main.naming {
         Naming::Diffusers => "diffusers",
         Naming::Original => "original",
+        Naming::LlamaCpp => "llama.cpp",
     };
     Some(Kind { part, family, variant, naming: Some(naming) })
 }
@@ -128,7 +129,6 @@ const MOST_OF_AN_EMBEDDING: usize = 16;
 fn family_and_variant(file: &WeightFile, detected: &Detected, prefix: &str) -> (Option<Family>, Option<&'static str>) {
     let dim =
         |name: &str| file.source.info(&format!("{prefix}{name}")).and_then(|(shape, _)| shape.dims().get(1).copied());
-    let any = |names: &[&str]| names.iter().any(|name| file.source.info(&format!("{prefix}{name}")).is_some());
     let task = match detected.variant {
         Variant::Plain => "text-to-image",
         Variant::Inpaint => "inpainting",
@@ -144,26 +144,10 @@ fn family_and_variant(file: &WeightFile, detected: &Detected, prefix: &str) -> (
         Some(detect::Family::SdxlRefiner) => (Some(Family::Sdxl), Some("refiner")),
         Some(detect::Family::SdxlEdm) => (Some(Family::Sdxl), Some("EDM")),
         Some(detect::Family::Sd3) => {
-            // SD 3.5 norms queries and keys; its medium model has a second attention in some layers.
-            let normed = ["joint_blocks.0.x_block.attn.ln_q.weight", "transformer_blocks.0.attn.norm_q.weight"];
-            let second = ["joint_blocks.0.x_block.attn2.qkv.weight", "transformer_blocks.0.attn2.to_q.weight"];
-            match (any(&normed), any(&second)) {
-                (false, _) => (Some(Family::Sd3), Some("medium")),
-                (true, true) => (Some(Family::Sd35), Some("medium")),
-                (true, false) => (Some(Family::Sd35), Some("large")),
-            }
+            let newer = detected.edition.is_some_and(Edition::is_sd35);
+            (Some(if newer { Family::Sd35 } else { Family::Sd3 }), detected.edition.map(Edition::name))
         }
-        Some(detect::Family::Flux) => {
-            // FLUX.1 dev takes the guidance as an input; Fill, Canny and Depth take more channels of a picture.
-            let guided = ["guidance_in.in_layer.weight", "time_text_embed.guidance_embedder.linear_1.weight"];
-            let variant = match dim("img_in.weight").or_else(|| dim("x_embedder.weight")) {
-                Some(384) => "fill",
-                Some(128) => "canny or depth",
-                _ if any(&guided) => "dev",
-                _ => "schnell",
-            };
-            (Some(Family::Flux), Some(variant))
-        }
+        Some(detect::Family::Flux) => (Some(Family::Flux), detected.edition.map(Edition::name)),
         // Autoencoders of several families have the same names; latents of 16 channels are of the newer ones.
         None => match dim("decoder.conv_in.weight") {
             Some(4) => (None, Some("latents of 4 channels")),

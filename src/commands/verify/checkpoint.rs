@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use serde_json::{Map, Value};
+
 use super::check::{add_survey, said};
 use super::report::{FileReport, ModelReport};
 use super::target::describe;
@@ -15,12 +17,29 @@ use crate::weights::detect::{self, Component};
 use crate::weights::lora::Family;
 use crate::Result;
 
-/// Parts, their classes, and what they may be in a file.
-const PARTS: [(&str, &str, &[Component]); 4] = [
-    ("text_encoder", "CLIPTextModel", &[Component::ClipL, Component::ClipH]),
-    ("text_encoder_2", "CLIPTextModelWithProjection", &[Component::ClipG]),
-    ("unet", "UNet2DConditionModel", &[Component::Unet]),
-    ("vae", "AutoencoderKL", &[Component::Vae]),
+/// Parts, their classes, and what they are in a file, for the families whose parts differ.
+type Parted = &'static [(&'static str, &'static str, Component)];
+
+const STABLE_DIFFUSION: Parted = &[
+    ("text_encoder", "CLIPTextModel", Component::ClipL),
+    ("text_encoder", "CLIPTextModel", Component::ClipH),
+    ("text_encoder_2", "CLIPTextModelWithProjection", Component::ClipG),
+    ("unet", "UNet2DConditionModel", Component::Unet),
+    ("vae", "AutoencoderKL", Component::Vae),
+];
+const FLUX: Parted = &[
+    ("text_encoder", "CLIPTextModel", Component::ClipL),
+    ("text_encoder_2", "T5EncoderModel", Component::T5),
+    ("transformer", "FluxTransformer2DModel", Component::Transformer),
+    ("vae", "AutoencoderKL", Component::Vae),
+];
+const SD3: Parted = &[
+    // Published files have no projection for it: it would be one that changes nothing.
+    ("text_encoder", "CLIPTextModel", Component::ClipL),
+    ("text_encoder_2", "CLIPTextModelWithProjection", Component::ClipG),
+    ("text_encoder_3", "T5EncoderModel", Component::T5),
+    ("transformer", "SD3Transformer2DModel", Component::Transformer),
+    ("vae", "AutoencoderKL", Component::Vae),
 ];
 
 /// Adds to a report what a whole model in one file lacks, and tells what model it is. `None` for files that are no whole models.
@@ -33,15 +52,20 @@ pub fn check(name: &str, path: &Path, parts: &Parts, file: &mut FileReport) -> O
         licence: file.licence.clone(),
         ..ModelReport::default()
     };
-    if !matches!(kind.family, Some(Family::Sd1 | Family::Sd2 | Family::Sdxl)) {
-        report.runs = Some(false);
-        report.notes.push("this version does not run models of this family: its tensors are not compared".into());
-        return Some(report);
-    }
+    let components = match kind.family {
+        Some(Family::Sd1 | Family::Sd2 | Family::Sdxl) => STABLE_DIFFUSION,
+        Some(Family::Flux) => FLUX,
+        Some(Family::Sd3 | Family::Sd35) => SD3,
+        None => {
+            report.runs = Some(false);
+            report.notes.push("this version does not run models of this family: its tensors are not compared".into());
+            return Some(report);
+        }
+    };
     match hub::resolve(&path.to_string_lossy(), parts) {
         Ok(files) => {
             // What is not in the file are guesses about its sizes, which `--config` replaces: no fault of the file.
-            if let Err(e) = compare(path, &files, file) {
+            if let Err(e) = compare(path, components, &files, file) {
                 file.notes.push(format!("its tensors are not compared: {}", said(&e)));
             }
             describe(&mut report, &files);
@@ -51,7 +75,14 @@ pub fn check(name: &str, path: &Path, parts: &Parts, file: &mut FileReport) -> O
     Some(report)
 }
 
-fn compare(path: &Path, files: &ModelFiles, file: &mut FileReport) -> Result<()> {
+/// A config that does not say of which class it is: a folder that is given with `--config` holds another file.
+fn without_class(config: &str) -> String {
+    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(config) else { return config.into() };
+    fields.retain(|name, _| name != "architectures" && name != "_class_name");
+    Value::Object(fields).to_string()
+}
+
+fn compare(path: &Path, parts: Parted, files: &ModelFiles, file: &mut FileReport) -> Result<()> {
     let (weights, detected) = detect::detect(path)?;
     let mut whole = Survey {
         file: weights.source.label(),
@@ -61,13 +92,14 @@ fn compare(path: &Path, files: &ModelFiles, file: &mut FileReport) -> Result<()>
         surplus: Vec::new(),
     };
     let mut known: HashSet<String> = detected.without_part(&weights).into_iter().collect();
-    for (part, class, components) in PARTS {
-        let Some(found) = detected.any_part(components) else { continue };
+    for (part, class, component) in parts {
+        let Some(found) = detected.part(*component) else { continue };
         let view = found.view(&weights.source);
         let stored: HashMap<&str, &str> = view.stored().map(|(name, stored, _)| (name, stored)).collect();
         known.extend(stored.values().map(|stored| (*stored).to_string()));
+        known.extend(view.doubles().iter().cloned());
         let source = files.weights(part)?;
-        let survey = files.config(part, |config| pipeline::survey(config, Some(class), source))?;
+        let survey = files.config(part, |config| pipeline::survey(&without_class(config), Some(class), source))?;
         let Some(survey) = survey else { continue };
         let label = |name: &String| format!("{part} {name}");
         whole.asked.extend(survey.asked);

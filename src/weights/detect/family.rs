@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::edition::Edition;
 use super::parts::{Component, Part};
 use crate::nn::ParamSource;
 use crate::weights::WeightFile;
@@ -74,21 +75,14 @@ impl Variant {
     }
 }
 
-/// The family and variant of a file with these parts.
-pub fn find(file: &WeightFile, parts: &[Part]) -> (Option<Family>, Variant) {
+/// The family and variant of a file with these parts, and such a transformer.
+pub fn find(file: &WeightFile, parts: &[Part], edition: Option<Edition>) -> (Option<Family>, Variant) {
     let part = |component| parts.iter().find(|part| part.component == component);
     if let Some(unet) = part(Component::Unet).or_else(|| part(Component::ControlNet)) {
         let view = unet.view(&file.source);
         return (Some(of_unet(file, &view, parts)), variant(&view));
     }
-    if let Some(transformer) = part(Component::Transformer) {
-        let has = |name: &str| file.source.info(&format!("{}{name}", transformer.prefix)).is_some();
-        let flux = has("double_blocks.0.img_attn.qkv.weight")
-            || has("single_transformer_blocks.0.attn.to_q.weight")
-            || has("single_transformer_blocks.0.proj_mlp.weight");
-        return (Some(if flux { Family::Flux } else { Family::Sd3 }), Variant::Plain);
-    }
-    (None, Variant::Plain)
+    (edition.map(|edition| if edition.is_flux() { Family::Flux } else { Family::Sd3 }), Variant::Plain)
 }
 
 fn of_unet(file: &WeightFile, unet: &dyn ParamSource, parts: &[Part]) -> Family {

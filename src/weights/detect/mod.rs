@@ -4,6 +4,7 @@
 //! [`detect`] is the way in. [`parts`] has the names of components, [`kinds`] those of everything else, [`prediction`] what files say
 //! about it, [`sizes`] what a config would say as far as tensors show it.
 
+mod edition;
 mod family;
 mod kinds;
 mod parts;
@@ -15,6 +16,7 @@ mod tests;
 use std::fmt;
 use std::path::Path;
 
+pub use edition::Edition;
 pub use family::{Family, Variant};
 pub use kinds::Other;
 pub use parts::{Component, Naming, Part};
@@ -34,6 +36,8 @@ pub struct Detected {
     pub other: Option<Other>,
     /// The family of its denoiser, or of the part that it is.
     pub family: Option<Family>,
+    /// Which published model its transformer is like.
+    pub edition: Option<Edition>,
     /// What its denoiser wants beside a text.
     pub variant: Variant,
     /// What its denoiser predicts, where the file says so.
@@ -71,10 +75,13 @@ impl Detected {
             }
             Some(_) => Vec::new(),
         };
-        let (family, variant) = family::find(file, &parts);
+        let transformer = parts.iter().find(|part| part.component == Component::Transformer);
+        let edition = transformer.and_then(|part| Edition::of(&part.view(&file.source)));
+        let (family, variant) = family::find(file, &parts, edition);
         Detected {
             container: file.container,
             family,
+            edition,
             variant,
             prediction: Told::by(file),
             stored: stored_types(file, &names),
@@ -177,6 +184,9 @@ impl Detected {
         if let Some(other) = self.other {
             return other.name().into();
         }
+        if let Some(edition) = self.edition {
+            return edition.title().into();
+        }
         if let (true, Some(family)) = (self.has_denoiser(), self.family) {
             let variant = self.variant.name().map(|name| format!(" {name}")).unwrap_or_default();
             let velocity = if self.prediction.is_velocity() { ", v-prediction" } else { "" };
@@ -206,9 +216,15 @@ impl Component {
         }
     }
 
+    /// Whether it is one of CLIP's text encoders.
+    #[must_use]
+    pub fn is_clip(self) -> bool {
+        matches!(self, Component::ClipL | Component::ClipH | Component::ClipG)
+    }
+
     /// Whether it turns text into vectors.
     #[must_use]
     pub fn is_text_encoder(self) -> bool {
-        matches!(self, Component::ClipL | Component::ClipH | Component::ClipG | Component::T5)
+        self.is_clip() || self == Component::T5
     }
 }

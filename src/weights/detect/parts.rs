@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::nn::ParamSource;
-use crate::weights::names::{clip, controlnet, unet, vae, Renamed, Target};
+use crate::weights::names::{clip, controlnet, flux, mmdit, t5, unet, vae, Renamed, Target};
 
 /// A network inside a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,8 +32,10 @@ pub enum Component {
 pub enum Naming {
     /// Those of diffusers and transformers.
     Diffusers,
-    /// Those of the original code: LDM, OpenCLIP.
+    /// Those of the original code: LDM, OpenCLIP, Black Forest Labs, Stability AI.
     Original,
+    /// Those of llama.cpp.
+    LlamaCpp,
 }
 
 /// A component inside a file.
@@ -55,6 +57,9 @@ struct Marker {
     prefixes: &'static [&'static str],
 }
 
+/// Of the transformer of FLUX.1 in its original names.
+pub(super) const FLUX: &str = "double_blocks.0.img_attn.qkv.weight";
+
 const UNET: &[&str] = &["model.diffusion_model.", "diffusion_model.", "unet.", ""];
 const VAE: &[&str] = &["first_stage_model.", "vae.", ""];
 const CONTROLNET: &[&str] = &["control_model.", "controlnet.", ""];
@@ -62,13 +67,13 @@ const CLIP_L: &[&str] =
     &["cond_stage_model.transformer.", "conditioner.embedders.0.transformer.", "text_encoders.clip_l.transformer."];
 const CLIP_G: &[&str] = &["cond_stage_model.1.transformer.", "text_encoders.clip_g.transformer."];
 
-const MARKERS: [Marker; 19] = [
+const MARKERS: [Marker; 20] = [
     // Before the UNet, half of which it is.
     marker(Component::ControlNet, Naming::Original, "input_hint_block.0.weight", CONTROLNET),
     marker(Component::ControlNet, Naming::Diffusers, "controlnet_cond_embedding.conv_in.weight", CONTROLNET),
     marker(Component::Unet, Naming::Original, "input_blocks.0.0.weight", UNET),
     marker(Component::Unet, Naming::Diffusers, "down_blocks.0.resnets.0.time_emb_proj.weight", UNET),
-    marker(Component::Transformer, Naming::Original, "double_blocks.0.img_attn.qkv.weight", UNET),
+    marker(Component::Transformer, Naming::Original, FLUX, UNET),
     marker(Component::Transformer, Naming::Original, "joint_blocks.0.x_block.attn.qkv.weight", UNET),
     marker(Component::Transformer, Naming::Diffusers, "transformer_blocks.0.attn.add_k_proj.weight", UNET),
     marker(Component::Vae, Naming::Original, "decoder.mid.block_1.conv1.weight", VAE),
@@ -85,10 +90,11 @@ const MARKERS: [Marker; 19] = [
     marker(Component::ClipG, Naming::Original, "ln_final.weight", &[""]),
     marker(
         Component::T5,
-        Naming::Original,
+        Naming::Diffusers,
         "encoder.block.0.layer.0.SelfAttention.q.weight",
         &["text_encoders.t5xxl.transformer.", ""],
     ),
+    marker(Component::T5, Naming::LlamaCpp, "enc.blk.0.attn_q.weight", &[""]),
 ];
 
 const fn marker(component: Component, naming: Naming, name: &'static str, prefixes: &'static [&'static str]) -> Marker {
@@ -142,6 +148,14 @@ impl Part {
                 let layers = unet::layers_per_block(inner());
                 Renamed::new(Arc::clone(source), &self.prefix, |name| controlnet::rename(name, layers))
             }
+            (Component::Transformer, Naming::Original) if source.info(&format!("{}{FLUX}", self.prefix)).is_some() => {
+                Renamed::new(Arc::clone(source), &self.prefix, flux::rename)
+            }
+            (Component::Transformer, Naming::Original) => {
+                let blocks = mmdit::blocks(inner());
+                Renamed::new(Arc::clone(source), &self.prefix, |name| mmdit::rename(name, blocks))
+            }
+            (Component::T5, _) => Renamed::new(Arc::clone(source), &self.prefix, t5::rename),
             (Component::Vae, Naming::Original) => {
                 let levels = vae::levels(inner());
                 let mut view = Renamed::new(Arc::clone(source), &self.prefix, |name| vae::rename(name, levels));

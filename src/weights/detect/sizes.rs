@@ -1,5 +1,7 @@
 //! What a `config.json` would say about a network, as far as its tensors show it. Names are those of diffusers.
 
+mod transformer;
+
 use serde_json::{json, Map, Value};
 
 use super::Component;
@@ -15,7 +17,8 @@ pub fn of(component: Component, tensors: &dyn ParamSource) -> Map<String, Value>
         Component::ControlNet => sizes.controlnet(),
         Component::Vae => sizes.vae(),
         Component::ClipL | Component::ClipH | Component::ClipG => sizes.clip(component),
-        Component::Transformer | Component::T5 => None,
+        Component::Transformer => transformer::of(&sizes),
+        Component::T5 => sizes.t5(),
     };
     match fields {
         Some(Value::Object(fields)) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
@@ -106,6 +109,22 @@ impl Sizes<'_> {
             "latent_channels": self.dim("decoder.conv_in.weight", 1),
             "use_quant_conv": self.0.info("quant_conv.weight").is_some(),
             "use_post_quant_conv": self.0.info("post_quant_conv.weight").is_some(),
+        }))
+    }
+
+    /// The number of heads is the width of the table of relative positions.
+    fn t5(&self) -> Option<Value> {
+        let layer = |name: &str| format!("encoder.block.0.layer.{name}.weight");
+        let positions = layer("0.SelfAttention.relative_attention_bias");
+        let (heads, inner) = (self.dim(&positions, 1)?, self.dim(&layer("0.SelfAttention.q"), 0)?);
+        Some(json!({
+            "vocab_size": self.dim("shared.weight", 0),
+            "d_model": self.dim("shared.weight", 1),
+            "d_kv": inner.checked_div(heads),
+            "d_ff": self.dim(&layer("1.DenseReluDense.wi_0"), 0),
+            "num_layers": self.count("encoder.block.{}.layer.0.SelfAttention.q.weight"),
+            "num_heads": heads,
+            "relative_attention_num_buckets": self.dim(&positions, 0),
         }))
     }
 

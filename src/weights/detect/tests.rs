@@ -139,14 +139,79 @@ fn other_families_are_named() {
     let mut playground = checkpoint("sdxl");
     playground.push(zeros("edm_mean", &[1, 4, 1, 1]));
     assert_eq!(detected(&playground, &[]).family, Some(Family::SdxlEdm));
-    for (name, family) in [
-        ("model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight", Family::Sd3),
-        ("joint_blocks.0.x_block.attn.qkv.weight", Family::Sd3),
-        ("double_blocks.0.img_attn.qkv.weight", Family::Flux),
-        ("model.diffusion_model.double_blocks.0.img_attn.qkv.weight", Family::Flux),
-        ("transformer_blocks.0.attn.add_k_proj.weight", Family::Sd3),
+}
+
+/// What people call the tensors of a tiny transformer after a change, below ComfyUI's prefix and without it.
+fn edition(model: &str, change: impl Fn(&mut Stored)) -> String {
+    let tensors = with(below(&checkpoint(model), "model.diffusion_model."), change);
+    let title = detected(&tensors, &[]).title();
+    let whole = with(tensors, |tensor| tensor.name = format!("model.diffusion_model.{}", tensor.name));
+    assert_eq!(detected(&whole, &[]).title(), title);
+    title
+}
+
+#[test]
+fn transformers_are_told_apart_by_what_they_take() {
+    let renamed = |from: &'static str| {
+        move |tensor: &mut Stored| {
+            if tensor.name.contains(from) {
+                tensor.name = tensor.name.replace(from, "elsewhere");
+            }
+        }
+    };
+    let taking = |values: usize| {
+        move |tensor: &mut Stored| {
+            if tensor.name == "img_in.weight" {
+                *tensor = zeros(&tensor.name, &[48, values]);
+            }
+        }
+    };
+    for (model, change, title) in [
+        ("flux-dev", Box::new(|_: &mut Stored| {}) as Box<dyn Fn(&mut Stored)>, "FLUX.1 dev"),
+        ("flux-dev", Box::new(renamed("guidance_in")), "FLUX.1 schnell"),
+        ("flux-dev", Box::new(taking(384)), "FLUX.1 Fill"),
+        ("flux-dev", Box::new(taking(128)), "FLUX.1 Canny or Depth"),
+        // Chroma takes no pooled text.
+        ("flux-dev", Box::new(renamed("vector_in")), "a diffusion transformer"),
+        ("sd35", Box::new(|_: &mut Stored| {}), "SD 3.5 medium"),
+        ("sd35", Box::new(renamed("attn2")), "SD 3.5 large"),
+        ("sd35", Box::new(renamed("ln_q")), "SD 3 medium"),
+        ("sd35", Box::new(renamed("x_embedder")), "a diffusion transformer"),
     ] {
-        assert_eq!(detected(&[zeros(name, &[3, 1])], &[]).family, Some(family), "{name}");
+        assert_eq!(edition(model, change), title);
+    }
+    for (model, line) in [
+        ("flux-dev", "FLUX.1 dev, bf16, with VAE and text encoders"),
+        ("sd35", "SD 3.5 medium, f16, with VAE and text encoders"),
+    ] {
+        assert_eq!(detected(&checkpoint(model), &[]).to_string(), line);
+    }
+    let folder = fixtures().join("models/sd35/transformer/diffusion_pytorch_model.safetensors");
+    assert_eq!(detect(&folder).unwrap().1.title(), "SD 3.5 medium");
+    assert_eq!(detected(&[zeros("enc.blk.0.attn_q.weight", &[4, 4])], &[]).title(), "a text encoder (T5)");
+}
+
+/// What tensors tell is what the configs of the tiny models say.
+#[test]
+fn sizes_of_transformers_are_those_of_their_configs() {
+    for (model, component, part) in [
+        ("flux-dev", Component::Transformer, "transformer"),
+        ("flux-dev", Component::T5, "text_encoder_2"),
+        ("sd35", Component::Transformer, "transformer"),
+        ("sd35", Component::T5, "text_encoder_3"),
+    ] {
+        let file = of_tensors(&checkpoint(model), &[]);
+        let fields = sizes::of(component, &Detected::of(&file).view(&file, component).unwrap());
+        let config = fixtures().join("models").join(model).join(part).join("config.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
+        // As many as it takes.
+        if config["out_channels"].is_null() && model == "flux-dev" {
+            config["out_channels"] = config["in_channels"].clone();
+        }
+        assert!(fields.len() > 6, "{model} {part}");
+        for (field, value) in fields {
+            assert_eq!(value, config[&field], "{model} {part} {field}");
+        }
     }
 }
 

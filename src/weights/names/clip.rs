@@ -54,7 +54,7 @@ pub fn rename(name: &str) -> Vec<Target> {
     if let Some((_, kind)) = FUSED.iter().find(|(from, _)| *from == rest) {
         let third = |(index, what): (usize, &&str)| Target {
             name: format!("{layer}.self_attn.{what}_proj.{kind}"),
-            piece: Piece::Third(index),
+            piece: Piece::third(index),
         };
         return QUERY_KEY_VALUE.iter().enumerate().map(third).collect();
     }

@@ -51,7 +51,7 @@ fn encoder(layer: usize, rest: &str) -> Vec<Target> {
     if let Some(kind) = rest.strip_prefix("attn.qkv.") {
         let third = |(index, what)| Target {
             name: format!("{layer}.attention.attention.{what}.{kind}"),
-            piece: Piece::Third(index),
+            piece: Piece::third(index),
         };
         return ["query", "key", "value"].into_iter().enumerate().map(third).collect();
     }

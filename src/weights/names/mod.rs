@@ -1,15 +1,20 @@
 //! Other programs' names for the tensors of a component -> the names of diffusers and transformers, which the models use.
 //!
-//! The tables are in [`unet`], [`controlnet`], [`vae`] and [`clip`]: a stored name gives one tensor or several (fused projections are cut).
+//! The tables are in [`unet`], [`controlnet`], [`vae`], [`clip`], [`flux`], [`mmdit`] and [`t5`]: a stored name gives one tensor or
+//! several (fused projections are cut).
 //! [`Renamed`] shows a file's tensors under their new names; nothing is read before it is asked for, and nothing is kept. [`Restored`]
 //! is the way back for tensors that were changed on the way.
 
 pub mod clip;
 pub mod controlnet;
 pub mod depth_anything;
+pub mod flux;
+pub mod mmdit;
 mod original;
 mod renamed;
 mod restored;
+pub mod t5;
+mod table;
 #[cfg(test)]
 mod tests;
 pub mod unet;
@@ -18,6 +23,10 @@ pub mod vae;
 pub use original::{open_clip_originals, unet_originals, Original};
 pub use renamed::Renamed;
 pub use restored::Restored;
+
+use std::ops::Range;
+
+use candle_core::Tensor;
 
 /// What a stored tensor becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +42,17 @@ pub struct Target {
 pub enum Piece {
     /// All of it.
     Whole,
-    /// The first, second or last third of its rows: queries, keys and values that are stored as one.
-    Third(usize),
+    /// Some of its rows: the parts `first..end` of `of` equal ones. Queries, keys and values that are stored as one are a third each.
+    Rows {
+        /// The first part.
+        first: usize,
+        /// The part behind the last.
+        end: usize,
+        /// All parts.
+        of: usize,
+    },
+    /// Its rows, the second half of them first.
+    Swapped,
     /// Its transpose.
     Transposed,
     /// A convolution with a 1x1 kernel as the matrix that it is.
@@ -45,6 +63,38 @@ impl Target {
     fn whole(name: impl Into<String>) -> Self {
         Target { name: name.into(), piece: Piece::Whole }
     }
+}
+
+impl Piece {
+    /// One of three equal parts.
+    fn third(index: usize) -> Self {
+        Piece::Rows { first: index, end: index + 1, of: 3 }
+    }
+
+    /// What a piece of the rows is, of a stored tensor with so many: ranges of them, one below the other. Rows are never cut, so
+    /// that those that are stored as blocks of numbers can be taken as they are. `None` for pieces that are more than rows, and for
+    /// rows that do not divide into the parts.
+    #[must_use]
+    pub fn rows(self, stored: usize) -> Option<Vec<Range<usize>>> {
+        let ranges = match self {
+            Piece::Whole => vec![0..stored],
+            Piece::Rows { first, end, of } if stored.is_multiple_of(of) => {
+                vec![first * (stored / of)..end * (stored / of)]
+            }
+            Piece::Swapped if stored.is_multiple_of(2) => vec![stored / 2..stored, 0..stored / 2],
+            Piece::Rows { .. } | Piece::Swapped | Piece::Transposed | Piece::Matrix => return None,
+        };
+        Some(ranges)
+    }
+}
+
+/// A tensor with the second half of its rows first.
+fn swapped(tensor: &Tensor) -> candle_core::Result<Tensor> {
+    let rows = tensor.dim(0)?;
+    if rows % 2 == 1 {
+        candle_core::bail!("its {rows} rows have no halves")
+    }
+    Tensor::cat(&[tensor.narrow(0, rows / 2, rows / 2)?, tensor.narrow(0, 0, rows / 2)?], 0)
 }
 
 /// Replaces the front of a name by the first entry of the table that it begins with.

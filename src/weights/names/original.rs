@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Shape, Tensor};
 
-use super::{clip, number, unet, vae};
+use super::{clip, flux, mmdit, number, swapped, unet, vae};
 use crate::nn::ParamSource;
 use crate::weights::WeightsError;
 
@@ -25,11 +25,13 @@ struct Place {
 
 /// What is done to the tensors of diffusers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     /// Nothing.
     Whole,
-    /// Rows below each other: queries, keys and values.
-    Joined,
+    /// The rows of so many tensors below each other: queries, keys and values.
+    Joined(usize),
+    /// The second half of the rows comes first.
+    Swapped,
     /// The matrix is transposed.
     Transposed,
     /// The matrix becomes a convolution with a 1x1 kernel.
@@ -67,6 +69,23 @@ impl Original {
         Self::new(source, open_clip_name)
     }
 
+    /// The transformer of FLUX.1, with the names of Black Forest Labs.
+    ///
+    /// # Errors
+    /// The names that have no place there.
+    pub fn flux(source: Arc<dyn ParamSource>) -> Result<Self, Vec<String>> {
+        Self::new(source, flux::original)
+    }
+
+    /// The transformer of Stable Diffusion 3, with the names of Stability AI.
+    ///
+    /// # Errors
+    /// The names that have no place there.
+    pub fn mmdit(source: Arc<dyn ParamSource>) -> Result<Self, Vec<String>> {
+        let blocks = mmdit::blocks(source.names().iter().map(String::as_str));
+        Self::new(source, |name| mmdit::original(name, blocks))
+    }
+
     fn new(source: Arc<dyn ParamSource>, rename: impl Fn(&str) -> Option<Target>) -> Result<Self, Vec<String>> {
         let mut pieces: HashMap<String, (BTreeMap<usize, String>, Form)> = HashMap::new();
         let mut unknown = Vec::new();
@@ -79,9 +98,7 @@ impl Original {
             }
         }
         // Of what is joined there must be all.
-        let is_part = |(_, (sources, form)): &(&String, &(BTreeMap<usize, String>, Form))| {
-            *form == Form::Joined && sources.len() != clip::QUERY_KEY_VALUE.len()
-        };
+        let is_part = |(_, (sources, form)): &(&String, &(BTreeMap<usize, String>, Form))| matches!(form, Form::Joined(count) if sources.len() != *count);
         unknown.extend(pieces.iter().filter(is_part).flat_map(|(_, (sources, _))| sources.values().cloned()));
         if !unknown.is_empty() {
             unknown.sort_unstable();
@@ -220,17 +237,22 @@ fn open_clip_name(name: &str) -> Option<Target> {
     let layer = format!("transformer.resblocks.{layer}");
     for (index, what) in clip::QUERY_KEY_VALUE.iter().enumerate() {
         if let Some(kind) = rest.strip_prefix(&format!("self_attn.{what}_proj.")) {
-            return Some((format!("{layer}.attn.in_proj_{kind}"), index, Form::Joined));
+            return Some((format!("{layer}.attn.in_proj_{kind}"), index, Form::Joined(clip::QUERY_KEY_VALUE.len())));
         }
     }
     Some((format!("{layer}.{}", back(rest, &clip::LAYER)?), 0, Form::Whole))
 }
 
 impl Form {
-    fn shape(self, dims: &[usize], count: usize) -> Option<Vec<usize>> {
+    /// The shape of what is made of tensors of these shapes.
+    fn shape(self, all: &[Vec<usize>]) -> Option<Vec<usize>> {
+        let dims = all.first()?.as_slice();
         match (self, dims) {
-            (Form::Whole, dims) => Some(dims.to_vec()),
-            (Form::Joined, [rows, rest @ ..]) => Some([&[rows.checked_mul(count)?], rest].concat()),
+            (Form::Whole | Form::Swapped, dims) => Some(dims.to_vec()),
+            (Form::Joined(_), [_, rest @ ..]) => {
+                let rows = all.iter().try_fold(0usize, |rows, dims| rows.checked_add(*dims.first()?))?;
+                Some([&[rows], rest].concat())
+            }
             (Form::Transposed, [rows, columns]) => Some(vec![*columns, *rows]),
             (Form::Convolution, [rows, columns]) => Some(vec![*rows, *columns, 1, 1]),
             // Some files of diffusers keep the kernel.
@@ -241,10 +263,11 @@ impl Form {
 
     fn of(self, tensors: &[Tensor]) -> candle_core::Result<Tensor> {
         match (self, tensors) {
-            (Form::Joined, tensors) => Tensor::cat(tensors, 0),
+            (Form::Joined(_), tensors) => Tensor::cat(tensors, 0),
+            (Form::Swapped, [tensor]) => swapped(tensor),
             (Form::Transposed, [tensor]) => tensor.t()?.contiguous(),
             (Form::Convolution, [tensor]) => {
-                let shape = self.shape(tensor.dims(), 1).unwrap_or_else(|| tensor.dims().to_vec());
+                let shape = self.shape(&[tensor.dims().to_vec()]).unwrap_or_else(|| tensor.dims().to_vec());
                 tensor.reshape(shape)
             }
             (_, [tensor]) => Ok(tensor.clone()),
@@ -264,9 +287,10 @@ impl ParamSource for Original {
 
     fn info(&self, name: &str) -> Option<(Shape, DType)> {
         let place = self.places.get(name)?;
-        let (shape, dtype) = self.source.info(place.sources.first()?)?;
-        let dims = place.form.shape(shape.dims(), place.sources.len())?;
-        Some((Shape::from(dims), dtype))
+        let all: Option<Vec<_>> = place.sources.iter().map(|source| self.source.info(source)).collect();
+        let (shapes, dtypes): (Vec<_>, Vec<_>) =
+            all?.into_iter().map(|(shape, dtype)| (shape.into_dims(), dtype)).unzip();
+        Some((Shape::from(place.form.shape(&shapes)?), *dtypes.first()?))
     }
 
     fn stored_type(&self, name: &str) -> Option<String> {
@@ -329,6 +353,19 @@ mod tests {
             let original = Original::open_clip(Arc::clone(&from)).ok().unwrap();
             round(from, original, clip::rename);
         }
+    }
+
+    #[test]
+    fn transformers_come_back_too() {
+        let from = source("flux-dev/transformer", "diffusion_pytorch_model.safetensors.index.json");
+        let original = Original::flux(Arc::clone(&from)).ok().unwrap();
+        assert_eq!(original.info("single_blocks.0.linear1.weight").unwrap().0.dims(), [336, 48]);
+        round(from, original, flux::rename);
+        let from = source("sd35/transformer", WEIGHTS);
+        let original = Original::mmdit(Arc::clone(&from)).ok().unwrap();
+        let blocks = mmdit::blocks(original.names().iter().map(String::as_str));
+        assert_eq!((blocks, original.info("pos_embed").unwrap().0.rank()), (3, 3));
+        round(from, original, |name| mmdit::rename(name, blocks));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! [`Renamed`]: a file's tensors under other names.
 
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
 use candle_core::{DType, Shape, Tensor};
 
-use super::{Piece, Target};
+use super::{swapped, Piece, Target};
 use crate::nn::{ParamSource, Quantized, Values};
 use crate::weights::WeightsError;
 
@@ -13,6 +13,8 @@ use crate::weights::WeightsError;
 pub struct Renamed {
     source: Arc<dyn ParamSource>,
     places: HashMap<String, (String, Piece)>,
+    /// Stored tensors that are a second time what another one is.
+    doubles: Vec<String>,
 }
 
 impl Renamed {
@@ -30,12 +32,22 @@ impl Renamed {
         let mut names = source.names();
         names.sort_unstable();
         let mut places = HashMap::with_capacity(names.len());
+        let mut doubles = Vec::new();
         for stored in names {
             for Target { name, piece } in rename(&stored) {
-                places.entry(name).or_insert_with(|| (stored.clone(), piece));
+                match places.entry(name) {
+                    Entry::Vacant(place) => drop(place.insert((stored.clone(), piece))),
+                    Entry::Occupied(_) => doubles.push(stored.clone()),
+                }
             }
         }
-        Renamed { source, places }
+        Renamed { source, places, doubles }
+    }
+
+    /// Stored tensors that were passed over, as another one has their name here already.
+    #[must_use]
+    pub fn doubles(&self) -> &[String] {
+        &self.doubles
     }
 
     /// Leaves out the tensors whose names, those of the view, `keep` refuses.
@@ -64,7 +76,10 @@ impl Piece {
     fn shape(self, dims: &[usize]) -> Option<Vec<usize>> {
         match (self, dims) {
             (Piece::Whole, dims) => Some(dims.to_vec()),
-            (Piece::Third(_), [rows, rest @ ..]) if rows.is_multiple_of(3) => Some([&[rows / 3], rest].concat()),
+            (Piece::Rows { .. } | Piece::Swapped, [rows, rest @ ..]) => {
+                let taken = self.rows(*rows)?.iter().map(ExactSizeIterator::len).sum();
+                Some([&[taken], rest].concat())
+            }
             (Piece::Transposed, [rows, columns]) => Some(vec![*columns, *rows]),
             (Piece::Matrix, [rows, columns, rest @ ..]) if rest.iter().all(|side| *side == 1) => {
                 Some(vec![*rows, *columns])
@@ -79,8 +94,11 @@ impl Piece {
         };
         match self {
             Piece::Whole => Ok(tensor.clone()),
-            // Copied, so that the piece does not keep the other two in memory.
-            Piece::Third(index) => tensor.narrow(0, index * shape[0], shape[0])?.force_contiguous(),
+            // Copied, so that the piece does not keep the others in memory.
+            Piece::Rows { first, of, .. } => {
+                tensor.narrow(0, first * (tensor.dim(0)? / of), shape[0])?.force_contiguous()
+            }
+            Piece::Swapped => swapped(tensor),
             Piece::Transposed => tensor.t()?.contiguous(),
             Piece::Matrix => tensor.reshape(shape),
         }
@@ -112,13 +130,13 @@ impl ParamSource for Renamed {
         let Some((stored, piece)) = self.places.get(name) else { return false };
         match piece {
             Piece::Whole | Piece::Matrix => self.source.lend(stored, take),
-            Piece::Third(index) => self.source.lend(stored, &mut |values| {
-                let third = values.len() / 3;
-                if let Some(part) = values.part(index * third..(index + 1) * third) {
+            Piece::Rows { first, end, of } => self.source.lend(stored, &mut |values| {
+                let part = values.len() / of;
+                if let Some(part) = values.part(first * part..end * part) {
                     take(part);
                 }
             }),
-            Piece::Transposed => false,
+            Piece::Swapped | Piece::Transposed => false,
         }
     }
 
@@ -127,11 +145,9 @@ impl ParamSource for Renamed {
         let whole = self.source.quantized(stored)?;
         match piece {
             Piece::Whole | Piece::Matrix => Some(whole),
-            Piece::Third(index) => {
-                let third = whole.dims()[0] / 3;
-                whole.slice_rows(index * third..(index + 1) * third)
-            }
-            Piece::Transposed => None,
+            Piece::Rows { .. } => whole.slice_rows(piece.rows(whole.dims()[0])?.pop()?),
+            // Joined anew or turned, it is read as numbers.
+            Piece::Swapped | Piece::Transposed => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Shape, Tensor};
 
-use super::{Piece, Renamed};
+use super::{swapped, Piece, Renamed};
 use crate::nn::ParamSource;
 use crate::weights::WeightsError;
 
@@ -38,7 +38,7 @@ impl Restored {
         for (stored, mut pieces) in pieces {
             if pieces.iter().any(|(_, name)| is_changed(name)) {
                 // Queries, keys and values in the order in which they lie.
-                pieces.sort_by_key(|(piece, _)| if let Piece::Third(index) = piece { *index } else { 0 });
+                pieces.sort_by_key(|(piece, _)| if let Piece::Rows { first, .. } = piece { *first } else { 0 });
                 self.changed.insert(stored.into(), Place { source: source.clone(), pieces });
             }
         }
@@ -50,7 +50,8 @@ impl Place {
         let read = |(_, name): &(Piece, String)| self.source.read(name);
         let pieces = self.pieces.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let together = || match (self.pieces.first(), pieces.as_slice()) {
-            (Some((Piece::Third(_), _)), [_, _, _]) => Tensor::cat(&pieces, 0),
+            (Some((Piece::Rows { .. }, _)), [_, _, ..]) => Tensor::cat(&pieces, 0),
+            (Some((Piece::Swapped, _)), [one]) => swapped(one),
             (Some((Piece::Transposed, _)), [one]) => one.t()?.contiguous(),
             (Some((Piece::Whole | Piece::Matrix, _)), [one, ..]) => one.reshape(stored),
             _ => candle_core::bail!("{} pieces of it are known", pieces.len()),

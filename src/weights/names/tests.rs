@@ -18,7 +18,7 @@ fn contents(source: &dyn ParamSource) -> BTreeMap<String, (Vec<usize>, Vec<f32>)
         let is_same = |lent: Values| match lent {
             Values::F32(lent) => lent == values,
             Values::F16(lent) => lent.iter().map(|value| value.to_f32()).eq(values.iter().copied()),
-            Values::Bf16(_) => false,
+            Values::Bf16(lent) => lent.iter().map(|value| value.to_f32()).eq(values.iter().copied()),
         };
         source.lend(&name, &mut |lent| assert!(is_same(lent), "{name} is lent otherwise"));
         (name, (tensor.dims().to_vec(), values))
@@ -37,7 +37,9 @@ fn same(model: &str, component: Component, folder: &str, but: &[&str]) {
     let (file, detected) = file(model);
     let mut view = contents(&detected.view(&file, component).unwrap());
     let weights = if folder.starts_with("text") { "model.safetensors" } else { "diffusion_pytorch_model.safetensors" };
-    let expected = open(&fixtures().join("models").join(model).join(folder).join(weights)).unwrap();
+    let weights = fixtures().join("models").join(model).join(folder).join(weights);
+    let sharded = weights.with_extension("safetensors.index.json");
+    let expected = open(if sharded.is_file() { &sharded } else { &weights }).unwrap();
     view.retain(|name, _| !but.iter().any(|piece| name.contains(piece)));
     let (view, expected) = (view, contents(expected.as_ref()));
     assert_eq!(view.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{model} {folder}");
@@ -58,6 +60,47 @@ fn every_tensor_of_a_checkpoint_is_the_folders() {
     same("sdxl", Component::Vae, "vae", &[]);
     same("sdxl", Component::ClipL, "text_encoder", &["position_ids"]);
     same("sdxl", Component::ClipG, "text_encoder_2", &["logit_scale"]);
+    same("flux-dev", Component::Transformer, "transformer", &[]);
+    same("flux-dev", Component::Vae, "vae", &[]);
+    same("flux-dev", Component::ClipL, "text_encoder", &[]);
+    same("flux-dev", Component::T5, "text_encoder_2", &[]);
+    same("sd35", Component::Transformer, "transformer", &[]);
+    same("sd35", Component::Vae, "vae", &[]);
+    same("sd35", Component::ClipG, "text_encoder_2", &[]);
+    same("sd35", Component::T5, "text_encoder_3", &[]);
+}
+
+/// The names of llama.cpp's `tensor_mapping.py` for `T5ENCODER`.
+#[test]
+fn t5_has_names_of_its_own_in_gguf() {
+    let ours = |name: &str| t5::rename(name).pop().unwrap().name;
+    for (theirs, name) in [
+        ("token_embd.weight", "shared.weight"),
+        ("enc.output_norm.weight", "encoder.final_layer_norm.weight"),
+        ("enc.blk.0.attn_rel_b.weight", "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"),
+        ("enc.blk.23.attn_o.weight", "encoder.block.23.layer.0.SelfAttention.o.weight"),
+        ("enc.blk.7.attn_norm.weight", "encoder.block.7.layer.0.layer_norm.weight"),
+        ("enc.blk.7.ffn_norm.weight", "encoder.block.7.layer.1.layer_norm.weight"),
+        ("enc.blk.7.ffn_gate.weight", "encoder.block.7.layer.1.DenseReluDense.wi_0.weight"),
+        ("enc.blk.7.ffn_up.weight", "encoder.block.7.layer.1.DenseReluDense.wi_1.weight"),
+        ("enc.blk.7.ffn_down.weight", "encoder.block.7.layer.1.DenseReluDense.wo.weight"),
+        ("encoder.block.7.layer.1.DenseReluDense.wo.weight", "encoder.block.7.layer.1.DenseReluDense.wo.weight"),
+    ] {
+        assert_eq!(ours(theirs), name);
+    }
+}
+
+#[test]
+fn pieces_are_whole_rows() {
+    let mlp = flux::rename("single_blocks.0.linear1.weight").pop().unwrap();
+    assert_eq!(mlp.name, "single_transformer_blocks.0.proj_mlp.weight");
+    assert_eq!(mlp.piece.rows(21), Some(vec![9..21]));
+    assert_eq!((mlp.piece.rows(22), Piece::Transposed.rows(4)), (None, None));
+    assert_eq!(Piece::third(1).rows(6), Some(vec![2..4]));
+    assert_eq!((Piece::Swapped.rows(6), Piece::Swapped.rows(5)), (Some(vec![3..6, 0..3]), None));
+    let norm =
+        |block, blocks| mmdit::rename(&format!("joint_blocks.{block}.context_block.adaLN_modulation.1.bias"), blocks);
+    assert_eq!((norm(2, 3)[0].piece, norm(1, 3)[0].piece), (Piece::Swapped, Piece::Whole));
 }
 
 /// Only what is turned has to be copied.
@@ -125,7 +168,7 @@ fn text_encoders_of_stable_diffusion_cpp_are_half_way() {
         |name: &str| clip::rename(name).into_iter().map(|target| (target.name, target.piece)).collect::<Vec<_>>();
     let layer = "text_model.encoder.layers.7.";
     let projections = names(&format!("{layer}self_attn.in_proj.weight"));
-    assert_eq!(projections[2], (format!("{layer}self_attn.v_proj.weight"), Piece::Third(2)));
+    assert_eq!(projections[2], (format!("{layer}self_attn.v_proj.weight"), Piece::third(2)));
     assert_eq!(names("text_model.text_projection"), [("text_projection.weight".into(), Piece::Transposed)]);
     assert_eq!(names("text_projection.weight"), [("text_projection.weight".into(), Piece::Whole)]);
     assert_eq!(names("encoder.layers.7.layer_norm1.bias"), [(format!("{layer}layer_norm1.bias"), Piece::Whole)]);
@@ -135,7 +178,7 @@ fn text_encoders_of_stable_diffusion_cpp_are_half_way() {
 fn what_cannot_be_cut_shows_its_own_shape() {
     let file = of_tensors(&[zeros("attn", &[7, 2]), zeros("conv", &[2, 2, 3, 3])], &[]);
     let view = Renamed::new(file.source, "", |name| {
-        vec![Target { name: name.into(), piece: if name == "attn" { Piece::Third(1) } else { Piece::Matrix } }]
+        vec![Target { name: name.into(), piece: if name == "attn" { Piece::third(1) } else { Piece::Matrix } }]
     });
     assert_eq!(view.info("attn").unwrap().0.dims(), [7, 2]);
     assert_eq!(view.info("conv").unwrap().0.dims(), [2, 2, 3, 3]);

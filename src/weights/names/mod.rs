@@ -71,20 +71,18 @@ impl Piece {
         Piece::Rows { first: index, end: index + 1, of: 3 }
     }
 
-    /// What a piece of the rows is, of a stored tensor with so many: ranges of them, one below the other. Rows are never cut, so
-    /// that those that are stored as blocks of numbers can be taken as they are. `None` for pieces that are more than rows, and for
-    /// rows that do not divide into the parts.
+    /// The rows that a piece is, of a stored tensor with so many. Rows are never cut, so that those that are stored as blocks of
+    /// numbers can be taken as they are. `None` for pieces that are no rows which lie together, and where the rows do not divide into
+    /// the parts.
     #[must_use]
-    pub fn rows(self, stored: usize) -> Option<Vec<Range<usize>>> {
-        let ranges = match self {
-            Piece::Whole => vec![0..stored],
+    pub fn rows(self, stored: usize) -> Option<Range<usize>> {
+        match self {
+            Piece::Whole => Some(0..stored),
             Piece::Rows { first, end, of } if stored.is_multiple_of(of) => {
-                vec![first * (stored / of)..end * (stored / of)]
+                Some(first * (stored / of)..end * (stored / of))
             }
-            Piece::Swapped if stored.is_multiple_of(2) => vec![stored / 2..stored, 0..stored / 2],
-            Piece::Rows { .. } | Piece::Swapped | Piece::Transposed | Piece::Matrix => return None,
-        };
-        Some(ranges)
+            Piece::Rows { .. } | Piece::Swapped | Piece::Transposed | Piece::Matrix => None,
+        }
     }
 }
 

@@ -76,10 +76,8 @@ impl Piece {
     fn shape(self, dims: &[usize]) -> Option<Vec<usize>> {
         match (self, dims) {
             (Piece::Whole, dims) => Some(dims.to_vec()),
-            (Piece::Rows { .. } | Piece::Swapped, [rows, rest @ ..]) => {
-                let taken = self.rows(*rows)?.iter().map(ExactSizeIterator::len).sum();
-                Some([&[taken], rest].concat())
-            }
+            (Piece::Rows { .. }, [rows, rest @ ..]) => Some([&[self.rows(*rows)?.len()], rest].concat()),
+            (Piece::Swapped, [rows, ..]) if rows.is_multiple_of(2) => Some(dims.to_vec()),
             (Piece::Transposed, [rows, columns]) => Some(vec![*columns, *rows]),
             (Piece::Matrix, [rows, columns, rest @ ..]) if rest.iter().all(|side| *side == 1) => {
                 Some(vec![*rows, *columns])
@@ -145,7 +143,7 @@ impl ParamSource for Renamed {
         let whole = self.source.quantized(stored)?;
         match piece {
             Piece::Whole | Piece::Matrix => Some(whole),
-            Piece::Rows { .. } => whole.slice_rows(piece.rows(whole.dims()[0])?.pop()?),
+            Piece::Rows { .. } => whole.slice_rows(piece.rows(whole.dims()[0])?),
             // Joined anew or turned, it is read as numbers.
             Piece::Swapped | Piece::Transposed => None,
         }

@@ -94,10 +94,10 @@ fn t5_has_names_of_its_own_in_gguf() {
 fn pieces_are_whole_rows() {
     let mlp = flux::rename("single_blocks.0.linear1.weight").pop().unwrap();
     assert_eq!(mlp.name, "single_transformer_blocks.0.proj_mlp.weight");
-    assert_eq!(mlp.piece.rows(21), Some(vec![9..21]));
+    assert_eq!(mlp.piece.rows(21), Some(9..21));
     assert_eq!((mlp.piece.rows(22), Piece::Transposed.rows(4)), (None, None));
-    assert_eq!(Piece::third(1).rows(6), Some(vec![2..4]));
-    assert_eq!((Piece::Swapped.rows(6), Piece::Swapped.rows(5)), (Some(vec![3..6, 0..3]), None));
+    assert_eq!(Piece::third(1).rows(6), Some(2..4));
+    assert_eq!((Piece::Whole.rows(5), Piece::Swapped.rows(6)), (Some(0..5), None));
     let norm =
         |block, blocks| mmdit::rename(&format!("joint_blocks.{block}.context_block.adaLN_modulation.1.bias"), blocks);
     assert_eq!((norm(2, 3)[0].piece, norm(1, 3)[0].piece), (Piece::Swapped, Piece::Whole));

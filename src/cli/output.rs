@@ -7,6 +7,7 @@ use clap::Args;
 use super::values;
 use crate::image::MetadataMode;
 use crate::request::limits;
+use crate::ui::PreviewChoice;
 
 /// The options of the heading "Output".
 #[derive(Debug, Clone, Args)]
@@ -42,6 +43,12 @@ pub struct OutputArgs {
     /// With --intermediates, every N-th step only [default: 1].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::STEPS))]
     pub every: Option<usize>,
+
+    /// Show the picture in the terminal [default: off].
+    ///
+    /// On standard error, and only where that is a terminal. `auto` takes the protocol that the terminal is known to understand.
+    #[arg(long, value_name = "WAY", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    pub preview: Option<PreviewChoice>,
 
     /// What the picture tells of how it was made.
     #[arg(long, value_name = "KIND", value_enum, default_value = "full")]

@@ -124,6 +124,7 @@ impl<'a> Studio<'a> {
         if let Some(note) = &written.note {
             self.ui.note(note);
         }
+        self.ui.preview(picture, true);
         self.ui.written(&Announcement {
             path: written.path.as_deref(),
             index: number.index,

@@ -7,6 +7,7 @@ mod interrupt;
 mod json;
 mod message;
 mod plain;
+mod preview;
 mod streams;
 mod transfer;
 
@@ -17,6 +18,7 @@ use std::time::Instant;
 pub use bars::BarHandle;
 pub use interrupt::install as install_interrupt;
 pub use message::{clean, ColorChoice};
+pub use preview::PreviewChoice;
 pub use streams::Streams;
 
 use crate::pipeline::{Event, Events};
@@ -24,6 +26,7 @@ use crate::{Error, Result};
 use bars::Bars;
 use message::Level;
 use plain::detail_of;
+use preview::Screen;
 
 /// Messages that are remembered, so as not to say them of each line: a file may have any number of lines.
 const MOST_REMEMBERED: usize = 1000;
@@ -66,6 +69,8 @@ pub struct Ui {
     streams: Streams,
     color: bool,
     bars: Option<Bars>,
+    /// Where pictures are shown, if they are.
+    screen: Option<Screen>,
     /// When the last event of a download was.
     told: Option<Instant>,
     /// The line of a file of prompts that all is about, from 1.
@@ -87,7 +92,7 @@ impl Ui {
         let dumb = environment("TERM").as_deref() == Some("dumb");
         let bars = options.progress && !options.quiet && !options.json && streams.err_is_terminal && !dumb;
         let bars = bars.then(|| Bars::new(streams.bar_target));
-        Ui { options, streams, color, bars, told: None, line: None, said: HashSet::new() }
+        Ui { options, streams, color, bars, screen: None, told: None, line: None, said: HashSet::new() }
     }
 
     /// For [`install_interrupt`]: takes the bar off the terminal.
@@ -218,6 +223,7 @@ impl Ui {
 
     /// A line of data on standard output. Control characters are taken out for a terminal only.
     pub fn data(&mut self, line: &str) {
+        self.leave_preview();
         let line = if self.streams.out_is_terminal { clean(line).into() } else { std::borrow::Cow::from(line) };
         match &self.bars {
             Some(bars) => bars.suspend(|| self.streams.data(&line)),
@@ -226,6 +232,7 @@ impl Ui {
     }
 
     fn emit(&mut self, mut event: serde_json::Value) {
+        self.leave_preview();
         if let Some(line) = self.line {
             event["line"] = line.into();
         }
@@ -259,6 +266,7 @@ impl Ui {
 
     /// Above the bar, when there is one.
     fn print_error_line(&mut self, line: &str) {
+        self.leave_preview();
         match &self.bars {
             Some(bars) => bars.suspend(|| self.streams.error_line(line)),
             None => self.streams.error_line(line),

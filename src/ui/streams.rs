@@ -47,6 +47,11 @@ impl Streams {
         // Nothing is left to say it with.
         let _ = write_line(&mut self.err, line);
     }
+
+    /// Commands for the terminal, at once.
+    pub fn error_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.err.write_all(bytes).and_then(|()| self.err.flush());
+    }
 }
 
 /// One write for the whole line, so that lines of several processes do not mix.

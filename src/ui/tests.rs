@@ -26,11 +26,11 @@ impl Write for Captured {
     }
 }
 
-const OPTIONS: UiOptions =
+pub(super) const OPTIONS: UiOptions =
     UiOptions { quiet: false, verbose: false, json: false, color: ColorChoice::Auto, progress: true };
 
 /// The texts on standard output and standard error after `act`.
-fn seen(options: UiOptions, terminal: bool, act: impl FnOnce(&mut Ui)) -> (String, String) {
+pub(super) fn seen(options: UiOptions, terminal: bool, act: impl FnOnce(&mut Ui)) -> (String, String) {
     let (out, err) = (Captured::default(), Captured::default());
     let streams = Streams {
         out: Box::new(out.clone()),

@@ -38,6 +38,7 @@ mod single;
 mod single_file;
 mod stream;
 mod support;
+mod terminal;
 mod tiling;
 mod transformer_files;
 mod usage_errors;

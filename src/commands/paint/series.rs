@@ -35,6 +35,9 @@ impl<'a> Painter<'a> {
     ) -> Self {
         let intermediates = args.output.intermediates.clone();
         let intermediates = intermediates.map(|folder| Intermediates { folder, every: args.output.every.unwrap_or(1) });
+        if let Some(choice) = args.output.preview {
+            ui.show_previews(choice);
+        }
         let mut engine = Engine::new(machine);
         engine.strict_loras = args.lora.strict;
         let studio = Studio::new(ui, output, args.output.metadata, intermediates);

@@ -9,7 +9,7 @@ use super::general::GeneralArgs;
 use super::{checks, values};
 use crate::hub::Published;
 use crate::pipeline::Stages;
-use crate::request::{limits, Image, Prompt, Request, Sampling, BUILT_IN_MODEL};
+use crate::request::{limits, Control, Image, Preprocessing, Prompt, Request, Sampling, BUILT_IN_MODEL};
 use crate::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -17,6 +17,7 @@ Examples:
   sdgen bench
   sdgen bench --model ./stable-diffusion-v1-5 --dtype bf16
   sdgen bench --family sdxl --random-weights -W 768 -H 768 --steps 1 --only step
+  sdgen bench --model sd15 --control ./controlnet=map.png --only step
   sdgen bench --threads 2 --json > bench.json";
 
 /// What is painted: of the length of most prompts, though all of up to 75 tokens take the same time.
@@ -69,6 +70,12 @@ pub struct BenchArgs {
     /// One run more comes before, to warm up.
     #[arg(long, value_name = "N", default_value = "3", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::STEPS), help_heading = "Work")]
     pub steps: usize,
+
+    /// Time steps with a ControlNet too, as MODEL=IMAGE[:SCALE[:START[:END]]]; may be given several times.
+    ///
+    /// Each step without is followed by one with, and the times of both are compared. The picture is taken as the map that it is.
+    #[arg(long = "control", value_name = "MODEL=IMAGE", value_parser = values::control, help_heading = "Work")]
+    pub controls: Vec<Control>,
 
     /// Time these stages alone, with commas between them [default: all].
     #[arg(long, value_name = "STAGES", value_enum, value_delimiter = ',', help_heading = "Work")]
@@ -124,13 +131,19 @@ impl BenchArgs {
     /// The picture that is made in part.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the model's path is no text.
+    /// [`Error::Usage`] when the model's path is no text, or there is no step for ControlNets to work in.
     pub fn request(&self) -> Result<Request> {
+        if !self.controls.is_empty() && !self.stages().step {
+            let message = "`--control` has no effect: `--only` leaves out the step";
+            return Err(Error::usage(message, "add `step` to `--only`, or leave out `--control`"));
+        }
+        let as_it_is = |control: &Control| Control { preprocessor: Preprocessing::None, ..control.clone() };
         let model = self.model.as_ref().map(|model| checks::path("model", model)).transpose()?;
         Ok(Request {
             model: model.unwrap_or_else(|| BUILT_IN_MODEL.into()),
             prompt: Prompt { text: PROMPT.into(), ..Prompt::default() },
             sampling: Sampling { guidance: self.guidance, seed: Some(0), ..Sampling::default() },
+            controls: self.controls.iter().map(as_it_is).collect(),
             image: Image { width: self.width, height: self.height, ..Image::default() },
             ..Request::default()
         })

@@ -16,10 +16,11 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Control")]
 pub struct ControlArgs {
-    /// Show a ControlNet a picture, as MODEL=IMAGE[:SCALE[:START[:END]]]; may be given several times.
+    /// Show a ControlNet or T2I-Adapter a picture, as MODEL[#KIND]=IMAGE[:SCALE[:START[:END]]]; may be given several times.
     ///
     /// MODEL is a diffusers folder, a file (.safetensors, .pth), a short name (`sdgen download --list`), a repository, or a kind such as
-    /// `canny`, which stands for the common ControlNet of the model's family. IMAGE is a picture, or the map of one; `-` is standard
+    /// `canny`, which stands for the common ControlNet of the model's family. KIND says which kind of map it is shown where its name does
+    /// not; one for several kinds (`union`) wants to be told, and may be shown several pictures. IMAGE is a picture, or the map of one; `-` is standard
     /// input. SCALE (0 to 5) says how much it counts [default: 1], START and END between which parts of the steps it works [default: 0
     /// and 1]. What several say is summed.
     #[arg(long = "control", value_name = "MODEL=IMAGE", value_parser = values::control)]
@@ -89,7 +90,7 @@ impl ControlArgs {
     }
 }
 
-/// `MODEL=IMAGE[:SCALE[:START[:END]]]`. Numbers are taken from the end, so that a picture's path may have colons.
+/// `MODEL[#KIND]=IMAGE[:SCALE[:START[:END]]]`. Numbers are taken from the end, so that a picture's path may have colons.
 ///
 /// # Errors
 /// [`Error::Usage`] for what is no such thing.
@@ -108,9 +109,16 @@ pub fn parse(text: &str) -> Result<Control> {
     if file.is_empty() {
         return Err(Error::usage(format!("`{text}` names no picture"), FORM));
     }
+    let (model, kind) = match model.rsplit_once('#').filter(|(model, kind)| !model.is_empty() && !kind.is_empty()) {
+        Some((before, kind)) if !Path::new(model).exists() => {
+            (before, Some(kind.trim().to_lowercase().replace('_', "-")))
+        }
+        _ => (model, None),
+    };
     let number = |i: usize, default: f64| numbers.get(i).copied().unwrap_or(default);
     let control = Control {
         model: checks::path("ControlNet", Path::new(model))?,
+        kind,
         picture: PictureFile { file: file.into(), sha256: None },
         scale: number(0, 1.0),
         start: number(1, 0.0),
@@ -137,6 +145,9 @@ mod tests {
         assert_eq!(parts("a/b=c/d.png:0.7"), whole("a/b", "c/d.png", 0.7, 0.0, 1.0));
         assert_eq!(parts("canny=-:0.5:0.1:0.6"), whole("canny", "-", 0.5, 0.1, 0.6));
         assert_eq!(parts("x=C:\\a.png:1:0.25"), whole("x", "C:\\a.png", 1.0, 0.25, 1.0));
+        assert_eq!(parts("union#Line_Art=a.png"), whole("union", "a.png", 1.0, 0.0, 1.0));
+        assert_eq!(parse("union#Line_Art=a.png").unwrap().kind.as_deref(), Some("line-art"));
+        assert_eq!(parse("a#b/net#canny=a.png").unwrap().model, "a#b/net");
         assert_eq!(parts("x=a=b:c.png"), whole("x", "a=b:c.png", 1.0, 0.0, 1.0));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("photo:2");

@@ -16,6 +16,8 @@ pub const RUNS: &str = "this version runs Stable Diffusion 1.x, 2.x, SDXL, 3 and
 
 /// What a ControlNet is called among a model's components.
 pub(super) const CONTROLNET: &str = "controlnet";
+/// What can be given for one.
+pub(super) const CONTROLS: &[Component] = &[Component::ControlNet, Component::Adapter];
 
 /// What a file may have, best first, for what diffusers calls `component` in a model for a pipeline of this name.
 pub(super) fn wanted(component: &str, pipeline: &str) -> &'static [Component] {
@@ -27,7 +29,7 @@ pub(super) fn wanted(component: &str, pipeline: &str) -> &'static [Component] {
         "text_encoder_2" if pipeline.starts_with("Flux") => &[Component::T5],
         "text_encoder_2" => &[Component::ClipG],
         "text_encoder_3" => &[Component::T5],
-        CONTROLNET => &[Component::ControlNet],
+        CONTROLNET => CONTROLS,
         _ => &[],
     }
 }
@@ -106,12 +108,22 @@ impl Bare {
             Some(Component::ClipG) => "--clip-g",
             Some(Component::T5) => "--t5",
             Some(component) if component.is_text_encoder() => "--clip-l",
-            Some(Component::ControlNet) => {
+            Some(Component::ControlNet | Component::Adapter) => {
                 return format!("give it beside a model: `sdgen controlnet --control {}=picture.png`", self.label())
             }
             _ => return format!("give a checkpoint with `--model`; {RUNS}"),
         };
         format!("give it with `{option}`, beside a model with `--model`")
+    }
+
+    /// Whether it holds differences to the weights of a UNet.
+    pub(super) fn is_difference(&self) -> bool {
+        self.file.source.names().iter().any(|name| weights::is_mark_of_difference(name))
+    }
+
+    /// Whether it is a T2I-Adapter.
+    pub(super) fn is_adapter(&self) -> bool {
+        self.detected.any_part(CONTROLS).is_some_and(|part| part.component == Component::Adapter)
     }
 
     /// Whether the file has one of these.

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bare::CONTROLNET;
+use serde_json::Value;
+
+use super::bare::{CONTROLNET, CONTROLS};
 use super::cache::name_of_snapshot;
 use super::layout::{read_if_there, weight_file, WHOLE};
 use super::locate::locate;
@@ -15,8 +17,14 @@ use super::settings::Settings;
 use super::{configs, RepoId};
 use crate::nn::ParamSource;
 use crate::suggest;
-use crate::weights::detect::{Component, Family};
+use crate::weights::detect::Family;
+use crate::weights::Difference;
 use crate::{weights, Error, Result};
+
+/// What the registry calls the kind of ControlNets that are for several kinds of maps.
+const UNION: &str = "union";
+/// The class of T2I-Adapters in diffusers.
+const ADAPTER: &str = "T2IAdapter";
 
 /// A ControlNet's files.
 #[derive(Debug, Clone)]
@@ -24,6 +32,8 @@ pub struct ControlFiles {
     part: Part,
     place: PathBuf,
     entry: Option<&'static Entry>,
+    /// The kind that was named, where a net for several kinds stands in for the one of that kind.
+    stands_for: Option<String>,
 }
 
 impl ControlFiles {
@@ -33,15 +43,38 @@ impl ControlFiles {
     /// [`Error::Model`] when there is no such ControlNet, when it is something else, or not whole; [`Error::Weights`] when a file is
     /// damaged.
     pub fn find(name: &str, family: Family) -> Result<Self> {
-        let entry = entry(name, family)?;
+        let (mut entry, mut stands_for, settings) = (entry(name, family)?, None, Settings::from_env());
         let place = match (Path::new(name), entry) {
             // A link whose target is gone is a path that was meant.
             (path, _) if path.symlink_metadata().is_ok() => path.into(),
-            (_, Some(entry)) => locate(&entry.alias, &Settings::from_env())?,
-            (_, None) if RepoId::parse(name).is_ok() => locate(name, &Settings::from_env())?,
+            (_, Some(known)) => match (locate(&known.alias, &settings), union(known, name, family)) {
+                (Ok(place), _) => place,
+                (Err(e), union) => {
+                    let there = union.and_then(|union| Some((union, locate(&union.alias, &settings).ok()?)));
+                    let (union, place) = there.ok_or(e)?;
+                    (entry, stands_for) = (Some(union), Some(name.to_lowercase()));
+                    place
+                }
+            },
+            (_, None) if RepoId::parse(name).is_ok() => locate(name, &settings)?,
             (_, None) => return Err(unknown(name)),
         };
-        Ok(ControlFiles { part: part(CONTROLNET, "", "--control", &place)?, place, entry })
+        Ok(ControlFiles { part: part(CONTROLNET, "", "--control", &place)?, place, entry, stands_for })
+    }
+
+    /// Whether it is a T2I-Adapter.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when a folder has no config.
+    pub fn is_adapter(&self) -> Result<bool> {
+        match &self.part {
+            Part::File(file) => Ok(file.is_adapter()),
+            Part::Folder(folder) => {
+                // What is damaged is told by whoever reads it whole.
+                let config: Value = serde_json::from_str(&text(folder)?.1).unwrap_or_default();
+                Ok(config["_class_name"] == ADAPTER)
+            }
+        }
     }
 
     /// The name of its folder, of its repository in the cache, or of its file without the ending. Never a path.
@@ -62,23 +95,38 @@ impl ControlFiles {
         }
     }
 
-    /// What was found in a file without a folder, for a note: "canny.pth: a ControlNet, f16".
+    /// What the user should know: what was found in a file without a folder ("canny.pth: a ControlNet, f16"), and what stands in for
+    /// what.
     #[must_use]
     pub fn found(&self) -> Option<String> {
+        if let (Some(kind), Some(entry)) = (&self.stands_for, self.entry) {
+            return Some(format!(
+                "{} (`{}`) is here, and is shown the map of the kind `{kind}`",
+                entry.title, entry.alias
+            ));
+        }
         match &self.part {
             Part::Folder(_) => None,
-            Part::File(file) => Some(format!("{}: {}", file.file_name(), file.detected)),
+            Part::File(file) => {
+                let added = if self.is_difference() {
+                    "; it holds differences, which are added to the model's UNet"
+                } else {
+                    ""
+                };
+                Some(format!("{}: {}{added}", file.file_name(), file.detected))
+            }
         }
     }
 
     /// The kind of map that it is shown ("canny"), as far as its short name or its own name tells.
     #[must_use]
     pub fn kind(&self) -> Option<String> {
-        let known = self.entry.and_then(|entry| entry.control.clone());
-        known.or_else(|| {
+        let known = self.stands_for.clone().or_else(|| self.entry.and_then(|entry| entry.control.clone()));
+        let told = known.or_else(|| {
             let name = self.name().to_lowercase().replace(['_', '-'], "");
             registry::control_kinds().into_iter().find(|kind| name.contains(&kind.replace('-', ""))).map(Into::into)
-        })
+        });
+        told.filter(|kind| kind != UNION)
     }
 
     /// The family of models that a file without a folder is for, by its tensors.
@@ -97,15 +145,8 @@ impl ControlFiles {
     /// [`Error::Model`] when it is not there, and what `parse` refuses, told with the file.
     pub fn config<T>(&self, unet: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
         let (label, text) = match &self.part {
-            Part::Folder(folder) => {
-                let file = folder.join("config.json");
-                let label = file.display().to_string();
-                let missing = || Error::model(format!("`{label}` is not there"), WHOLE);
-                let bytes = read_if_there(&file)?.ok_or_else(missing)?;
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                (label, text)
-            }
-            Part::File(file) => (file.label(), configs::with_fields(unet, file.fields(&[Component::ControlNet]))),
+            Part::Folder(folder) => text(folder)?,
+            Part::File(file) => (file.label(), configs::with_fields(unet, file.fields(CONTROLS))),
         };
         parse(&text).map_err(|e| match e {
             Error::Model { message, hint } => Error::Model { message: format!("`{label}`: {message}"), hint },
@@ -121,9 +162,33 @@ impl ControlFiles {
         let missing = || Error::model(format!("`{}` has no weights of a ControlNet", self.label()), WHOLE);
         match &self.part {
             Part::Folder(folder) => Ok(weights::open(&weight_file(folder).ok_or_else(missing)?)?),
-            Part::File(file) => file.weights(&[Component::ControlNet], None, false)?.ok_or_else(missing),
+            Part::File(file) => file.weights(CONTROLS, None, false)?.ok_or_else(missing),
         }
     }
+}
+
+impl ControlFiles {
+    /// As [`ControlFiles::weights`], but of a file that holds differences to a UNet they are added to those of `unet`.
+    ///
+    /// # Errors
+    /// As [`ControlFiles::weights`], and what `unet` fails with.
+    pub fn weights_beside(&self, unet: impl FnOnce() -> Result<Arc<dyn ParamSource>>) -> Result<Arc<dyn ParamSource>> {
+        let own = self.weights()?;
+        Ok(if self.is_difference() { Arc::new(Difference::new(own, unet()?)) } else { own })
+    }
+
+    fn is_difference(&self) -> bool {
+        matches!(&self.part, Part::File(file) if file.is_difference())
+    }
+}
+
+/// Where the `config.json` of a folder lies, and what it says.
+fn text(folder: &Path) -> Result<(String, String)> {
+    let file = folder.join("config.json");
+    let label = file.display().to_string();
+    let missing = || Error::model(format!("`{label}` is not there"), WHOLE);
+    let bytes = read_if_there(&file)?.ok_or_else(missing)?;
+    Ok((label, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// What the registry has for a name: a short name, the repository of one, or a kind.
@@ -152,6 +217,12 @@ fn entry(name: &str, family: Family) -> Result<Option<&'static Entry>> {
             format!("give a path or a repository; kinds for {family}: {}", have.join(", ")),
         )
     })
+}
+
+/// The ControlNet for several kinds of maps that can stand in for that of one kind.
+fn union(known: &Entry, name: &str, family: Family) -> Option<&'static Entry> {
+    let by_kind = known.control.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case(name));
+    registry::by_control(UNION, short(family)).filter(|union| by_kind && union.alias != known.alias)
 }
 
 /// A family's name in the registry.

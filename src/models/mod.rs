@@ -12,6 +12,7 @@ pub mod flux;
 pub mod mmdit;
 mod resnet;
 mod strips;
+pub mod t2i_adapter;
 pub mod t5;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -2,7 +2,8 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::models::unet::{AddedCond, PreparedText, Residuals, UNetInput};
+use crate::models::unet::{AddedCond, PreparedText, UNetInput};
+use crate::pipeline::control::Said;
 use crate::text::Conditioning;
 
 /// Samples whose conditionings share the batch evenly, each of them one row after the other.
@@ -62,8 +63,8 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// The same as the input of a network that prepared the texts.
-    pub(super) fn input<'b>(&'b self, text: &'b PreparedText, residuals: Option<&'b Residuals>) -> UNetInput<'b> {
+    /// The same as the input of a network that prepared the texts, with what ControlNets and their kin said.
+    pub(super) fn input<'b>(&'b self, text: &'b PreparedText, said: Option<&'b Said>) -> UNetInput<'b> {
         let added = |text_embeds| AddedCond { text_embeds, time_ids: &self.time_ids };
         UNetInput {
             sample: &self.sample,
@@ -71,7 +72,8 @@ impl<'a> Batch<'a> {
             text,
             added: self.text_embeds.as_ref().map(added),
             timestep_cond: self.timestep_cond.as_ref(),
-            residuals,
+            residuals: said.and_then(|said| said.residuals.as_ref()),
+            features: said.map_or(&[], |said| &said.features),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The stages of the pipeline one by one, timed: loading, encoding the prompt, a step, decoding.
+//! The stages of the pipeline one by one, timed: loading, encoding the prompt, a step without and with ControlNets, decoding.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub struct Measured {
     pub encode: Option<Times>,
     /// A step, if it was asked for.
     pub step: Option<Times>,
+    /// The same with the plan's ControlNets, each run right behind one without.
+    pub control: Option<Times>,
     /// Decoding, if it was asked for.
     pub decode: Option<Times>,
     /// Pictures that the denoiser works on at once: with guidance, twice those that are made.
@@ -84,16 +86,17 @@ pub fn bench(plan: &Plan, machine: &Machine, stages: Stages, runs: usize, events
     let start = Instant::now();
     model.free_text(plan, machine, events)?;
     model.restore_denoiser(plan, machine, events)?;
+    model.controls.load(plan, machine, events)?;
     load += start.elapsed().as_secs_f64();
     let mut bench = Bench { plan, model: &model, machine, runs, events };
-    let step = text.map(|text| bench.step(&text)).transpose()?;
+    let (step, control) = text.map(|text| bench.step(&text)).transpose()?.unwrap_or_default();
     let decode = if stages.decode { Some(bench.decode()?) } else { None };
     if let Some(cpu) = &mut cpu {
         // Other programs can only lower it: the better of two moments is nearer to the truth.
         cpu.peak = better(cpu.peak, peak::measure(cpu.threads, PEAK_TIME));
     }
     let samples = plan.batch() * if plan.guided() { 2 } else { 1 };
-    Ok(Measured { load, encode, step, decode, samples, peak_memory: memory::peak_resident(), cpu })
+    Ok(Measured { load, encode, step, control, decode, samples, peak_memory: memory::peak_resident(), cpu })
 }
 
 fn cpu() -> Result<Cpu> {
@@ -106,6 +109,9 @@ fn better(a: Peak, b: Peak) -> Peak {
     Peak { f32: a.f32.max(b.f32), bf16_pairs: a.bf16_pairs.zip(b.bf16_pairs).map(|(a, b)| a.max(b)) }
 }
 
+/// Something to be timed.
+type Stage<'a> = &'a mut dyn FnMut(&mut dyn Events) -> Result<()>;
+
 struct Bench<'a> {
     plan: &'a Plan,
     model: &'a Model,
@@ -117,37 +123,52 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn encode(&mut self) -> Result<Times> {
         let (plan, model) = (self.plan, self.model);
-        self.repeat(Phase::Encode, |events| encode::encode_now(plan, model, events).map(drop))
+        let [times] = self.repeat(Phase::Encode, [&mut |events| encode::encode_now(plan, model, events).map(drop)])?;
+        Ok(times)
     }
 
-    fn step(&mut self, text: &Encoding) -> Result<Times> {
+    /// Steps without ControlNets and with those of the plan, if it has any: in turn, so that what else the machine does slows both.
+    fn step(&mut self, text: &Encoding) -> Result<(Option<Times>, Option<Times>)> {
         let latents = latents::from_noise(self.plan, latents::noise(self.plan).as_mut(), self.machine)?;
-        let mut denoiser = denoiser(self.plan, self.model, text, None, &self.machine.device)?;
+        let (plain, device) = (self.plan.without_controls(), &self.machine.device);
         let timestep = self.plan.schedule.timesteps().first().copied().unwrap_or_default();
-        self.repeat(Phase::Sample, |_| denoiser.predict(&latents, timestep, 0).map(drop))
+        let mut without = denoiser(&plain, self.model, text, None, device)?;
+        let mut without = |_: &mut dyn Events| without.predict(&latents, timestep, 0).map(drop);
+        if self.plan.controls.is_empty() {
+            let [step] = self.repeat(Phase::Sample, [&mut without])?;
+            return Ok((Some(step), None));
+        }
+        let mut with = denoiser(self.plan, self.model, text, None, device)?;
+        let mut with = |_: &mut dyn Events| with.predict(&latents, timestep, 0).map(drop);
+        let [step, control] = self.repeat(Phase::Sample, [&mut without, &mut with])?;
+        Ok((Some(step), Some(control)))
     }
 
     fn decode(&mut self) -> Result<Times> {
         let (plan, model, machine) = (self.plan, self.model, self.machine);
         let latents = latents::from_noise(plan, latents::noise(plan).as_mut(), machine)?.narrow(0, 0, 1)?;
         release_unused();
-        self.repeat(Phase::Decode, |_| decode::pixels(&model.vae, &plan.family, machine, &latents).map(drop))
+        let mut decode = |_: &mut dyn Events| decode::pixels(&model.vae, &plan.family, machine, &latents).map(drop);
+        let [times] = self.repeat(Phase::Decode, [&mut decode])?;
+        Ok(times)
     }
 
-    /// Runs a stage once to warm up, and `runs` times that count.
-    fn repeat(&mut self, phase: Phase, mut stage: impl FnMut(&mut dyn Events) -> Result<()>) -> Result<Times> {
+    /// Runs each of the stages in turn, once to warm up and `runs` times that count.
+    fn repeat<const N: usize>(&mut self, phase: Phase, mut stages: [Stage<'_>; N]) -> Result<[Times; N]> {
         let start = Instant::now();
         self.events.on(Event::Begin { phase, total: self.runs + 1 })?;
-        let mut times = Times::default();
+        let mut times = std::array::from_fn(|_| Times::default());
         for run in 0..=self.runs {
-            let (result, profile) = profile::record(|| {
-                stage(self.events)?;
-                Ok::<_, Error>(self.machine.device.synchronize()?)
-            });
-            result?;
-            if run > 0 {
-                times.seconds.push(profile.total().as_secs_f64());
-                times.profile.add(&profile);
+            for (stage, times) in stages.iter_mut().zip(&mut times) {
+                let (result, profile) = profile::record(|| {
+                    stage(self.events)?;
+                    Ok::<_, Error>(self.machine.device.synchronize()?)
+                });
+                result?;
+                if run > 0 {
+                    times.seconds.push(profile.total().as_secs_f64());
+                    times.profile.add(&profile);
+                }
             }
             self.events.on(Event::Progress { phase, done: run + 1 })?;
         }

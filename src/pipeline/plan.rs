@@ -143,6 +143,13 @@ impl Plan {
         (expected == *request && request.sampling.seed.is_some() && !tagged).then_some(plan)
     }
 
+    /// The same without ControlNets.
+    #[must_use]
+    pub fn without_controls(&self) -> Self {
+        let request = Request { controls: Vec::new(), ..self.request.clone() };
+        Plan { request, controls: Vec::new(), ..self.clone() }
+    }
+
     /// Whether the unconditional prediction takes part: as in diffusers, above a guidance scale of 1.
     #[must_use]
     pub fn guided(&self) -> bool {

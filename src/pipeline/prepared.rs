@@ -67,8 +67,15 @@ mod tests {
         let mut prepared = PreparedTexts::default();
         let mut run = |conditionings: &[&Conditioning]| {
             let text = prepared.get(|text| unet.prepare(text), conditionings, 2 / conditionings.len()).unwrap();
-            let input =
-                UNetInput { sample: &sample, timestep: 9.0, text, added: None, timestep_cond: None, residuals: None };
+            let input = UNetInput {
+                sample: &sample,
+                timestep: 9.0,
+                text,
+                added: None,
+                timestep_cond: None,
+                residuals: None,
+                features: &[],
+            };
             (unet.forward(&input).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap(), prepared.known.len())
         };
         let (first, _) = run(&[&texts[0], &texts[1]]);

@@ -178,9 +178,9 @@ impl<'a> Guided<'a> {
         parts: Parts,
     ) -> Result<Tensor> {
         let batch = Batch::new(sample, timestep, conditionings, &self.time_ids, self.timestep_cond.as_ref())?;
-        let residuals = self.guides.residuals(&batch, parts, self.calls)?;
+        let said = self.guides.ask(&batch, parts, self.calls)?;
         let unet = self.unet;
         let text = self.prepared.get(|text| unet.prepare(text), &batch.conditionings, batch.each()?)?;
-        Ok(unet.forward(&batch.input(text, residuals.as_ref()))?)
+        Ok(unet.forward(&batch.input(text, Some(&said)))?)
     }
 }

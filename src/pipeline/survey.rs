@@ -8,6 +8,7 @@ use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::controlnet::{ControlNetConfig, ControlNetModel};
 use crate::models::flux::{FluxConfig, FluxTransformer};
 use crate::models::mmdit::{Mmdit, MmditConfig};
+use crate::models::t2i_adapter::{T2iAdapter, T2iAdapterConfig};
 use crate::models::t5::{T5Config, T5Encoder};
 use crate::models::unet::{UNet2DConditionModel, UNetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
@@ -21,11 +22,17 @@ use crate::{Error, Result};
 /// [`Error::Model`] when the config is damaged or asks for what the network does not compute; otherwise when the tensor
 /// library fails.
 pub fn survey(config: &str, class: Option<&str>, source: Arc<dyn ParamSource>) -> Result<Option<Survey>> {
-    let params = Params::for_survey(source);
+    let (tensors, params) = (Arc::clone(&source), Params::for_survey(source));
     let own = own_class(config)?;
     let built = match own.as_deref().or(class) {
         Some("UNet2DConditionModel") => UNet2DConditionModel::new(&UNetConfig::from_json(config)?, &params).map(drop),
-        Some("ControlNetModel") => ControlNetModel::new(&ControlNetConfig::from_json(config)?, &params).map(drop),
+        Some("ControlNetModel" | "ControlNetUnionModel") => {
+            let config = ControlNetConfig::from_json(config)?.of_tensors(tensors.as_ref())?;
+            ControlNetModel::new(&config, &params).map(drop)
+        }
+        Some("T2IAdapter") => {
+            T2iAdapter::new(&T2iAdapterConfig::from_json(config)?, &params).map(drop).map_err(Into::into)
+        }
         Some("AutoencoderKL") => {
             AutoencoderKl::new(&VaeConfig::from_json(config)?, &params).map(drop).map_err(Into::into)
         }

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 pub struct Control {
     /// The ControlNet as the user named it: a path, a short name, a repository, or a kind ("canny").
     pub model: String,
+    /// Which kind of map it is shown ("canny"); absent where the net's name tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The picture.
     pub picture: PictureFile,
     /// What makes the map of it.
@@ -96,6 +99,7 @@ impl Default for Control {
     fn default() -> Self {
         Control {
             model: String::new(),
+            kind: None,
             picture: PictureFile::default(),
             preprocessor: Preprocessing::Auto,
             resize: None,

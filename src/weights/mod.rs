@@ -3,6 +3,7 @@
 //! Models never see this module: they take their tensors from `nn::Params`, whose sources are implemented here.
 
 pub mod detect;
+mod difference;
 mod error;
 mod gguf;
 mod header;
@@ -30,6 +31,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use difference::{is_mark as is_mark_of_difference, Difference};
 pub use error::{Mismatch, ShapeMismatch, WeightsError};
 pub use gguf::Kind;
 pub use random::RandomWeights;

@@ -153,6 +153,7 @@ mod tests {
             added: None,
             timestep_cond: None,
             residuals: None,
+            features: &[],
         };
         let output = model.forward(&input).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let largest = output.iter().fold(0f32, |largest, x| largest.max(x.abs()));

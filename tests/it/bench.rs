@@ -111,6 +111,26 @@ fn folders_of_every_family_are_measured() {
 }
 
 #[test]
+fn steps_with_controlnets_are_compared_with_those_without() {
+    let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    let control = format!("{}={}", fixture("models/controlnet-sd15"), fixture("pictures/given/map.png"));
+    let model = fixture("models/sd15");
+    let size = ["--model", &model, "-W", "64", "-H", "64"];
+    let with = report(&[&size[..], &["--control", &control, "--only", "step"]].concat());
+    let calls = |stage: &str| row(&with[stage], "conv_3x3")["calls"].as_u64().unwrap();
+    // The layers that look at the picture work once, before the first step.
+    assert!(calls("control_step") > calls("step") && calls("control_step") < 2 * calls("step"));
+    assert_eq!(with["control_step"]["median_s"], with["control_step_s"]);
+    let ratio = |run: usize| number(&with["control_step"]["runs_s"][run]) / number(&with["step"]["runs_s"][run]);
+    assert!((number(&with["control_factor"]) - (ratio(0) + ratio(1)) / 2.0).abs() < 1e-9);
+    let without = report(&[&size[..], &["--only", "step"]].concat());
+    assert!(without["control_step"].is_null() && without["control_factor"].is_null());
+    assert_eq!(row(&without["step"], "conv_3x3")["calls"], calls("step"));
+    let idle = ["bench", "--control", &control, "--only", "decode"];
+    Sandbox::new().run(idle).fails(exit_code::USAGE).says(&["--control", "leaves out the step"]);
+}
+
+#[test]
 fn each_wrong_value_is_refused_with_what_to_give_instead() {
     let sandbox = Sandbox::new();
     for (args, words) in [

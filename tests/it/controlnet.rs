@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use sdgen::error::exit_code;
 
@@ -32,6 +33,14 @@ fn sandbox() -> Sandbox {
         fs::copy(fixtures().join("pictures/given").join(name), sandbox.path(name)).unwrap();
     }
     sandbox
+}
+
+/// The tiny union as the folder `to`: its own tensors, and those that it has in common with the tiny ControlNet of SDXL.
+pub fn union(to: &Path) {
+    copy(&fixtures().join("models/controlnet-union"), to);
+    let weights = "diffusion_pytorch_model.safetensors";
+    let nets = ["controlnet-sdxl", "controlnet-union"].map(|name| fixtures().join("models").join(name).join(weights));
+    fs::write(to.join(weights), file(&nets.iter().flat_map(|net| read(net)).collect::<Vec<_>>(), &[])).unwrap();
 }
 
 fn run(sandbox: &Sandbox, more: &[&str]) -> Outcome {
@@ -143,7 +152,7 @@ fn original(name: &str) -> String {
     format!("control_model.{behind}")
 }
 
-fn original_tensors() -> Vec<Stored> {
+pub fn original_tensors() -> Vec<Stored> {
     let tensors = read(&fixtures().join("models/controlnet-sd15/diffusion_pytorch_model.safetensors"));
     tensors.into_iter().map(|tensor| Stored { name: original(&tensor.name), ..tensor }).collect()
 }

@@ -9,6 +9,7 @@ mod adapters;
 mod attention;
 mod bad_models;
 mod bench;
+mod control_kinds;
 mod controlnet;
 mod convert;
 mod determinism;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::controlnet::union;
 use crate::support::{copy, difference, pixels, Sandbox};
 
 #[derive(Deserialize)]
@@ -45,10 +46,14 @@ fn compare(prefix: &str) {
         }
         if case.name.contains("control") {
             // Which kind a ControlNet is, its name tells.
-            for (from, to) in [("sd15", "sd15"), ("sd15", "inpaint"), ("sdxl", "sdxl")] {
-                let [from, to] = [from, to].map(|name| format!("controlnet-{name}"));
-                copy(&fixtures().join("models").join(from), &sandbox.path(&to));
+            copy(&fixtures().join("models/controlnet-sd15"), &sandbox.path("controlnet-inpaint"));
+            for net in ["sd15", "sdxl", "sd21", "small"].map(|name| format!("controlnet-{name}")) {
+                copy(&fixtures().join("models").join(&net), &sandbox.path(&net));
             }
+            for adapter in ["adapter-sd15", "adapter-light", "adapter-sdxl"] {
+                copy(&fixtures().join("models").join(adapter), &sandbox.path(adapter));
+            }
+            union(&sandbox.path("controlnet-union"));
         }
         let fixed = ["--weighting", "none", "--long-prompt", "truncate", "--device", "cpu", "--dtype", "f32"];
         let arguments =

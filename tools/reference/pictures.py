@@ -144,6 +144,23 @@ def cases_with_controls():
     yield "sdxl-control-guess", "sdxl", control(xl, **guess)
     yield "sdxl-control-from", "sdxl", control(xl, **IMAGE, **few)
     yield "sdxl-control-part", "sdxl", control(xl, **MASK, **few)
+    v = "controlnet-sd21=map.png:0.8:0:1"
+    yield "sd21-control", "sd21", control(v, **{"--steps": "4", "--negative-prompt": "blurry"})
+    yield "sd21-control-from", "sd21", control(v, **IMAGE, **few)
+    yield "sd15-inpaint-control", "sd15-inpaint", control("controlnet-small=map.png:1:0:0.8", **MASK, **few)
+    # The tiny union knows six kinds, which xinsir's numbers 1 and 3 are of.
+    union, deep = "controlnet-union#canny=map.png:0.8:0:0.7", "controlnet-union#depth=picture.png:0.6:0.3:1"
+    yield "sdxl-control-union", "sdxl", control(union, **{"--steps": "4", "--scheduler": "euler"})
+    yield "sdxl-control-union-two", "sdxl", control(union, deep, **{"--steps": "4", "--negative-prompt": "blurry"})
+    yield "sdxl-control-union-batch", "sdxl", control(union, **{"--steps": "2", "--batch": "2"})
+    yield "sdxl-control-union-from", "sdxl", control(union, **IMAGE, **few)
+    yield "sdxl-control-union-part", "sdxl", control(deep, **MASK, **few)
+    adapter, light = "adapter-sd15=map.png:0.9:0:1", "adapter-light=picture.png:0.5:0:1"
+    yield "sd15-control-adapter", "sd15", control(adapter, **{"--steps": "4", "--negative-prompt": "blurry"})
+    yield "sd15-control-adapter-light", "sd15", control(light, **{"--steps": "3", "--batch": "2"})
+    yield "sd15-control-adapter-two", "sd15", control(adapter, light, **{"--steps": "3"})
+    # Those of SDXL take multiples of 16.
+    yield "sdxl-control-adapter", "sdxl", control("adapter-sdxl=map.png:0.7:0:0.5", **{"--steps": "4", "--height": "80"})
 
 
 def write_given():
@@ -163,15 +180,27 @@ def write_given():
 
 def controlnets(controls):
     """The ControlNets of a case, for `from_pretrained` of a pipeline."""
-    folder = lambda control: control.split("=")[0].replace("inpaint", "sd15")
-    nets = [d.ControlNetModel.from_pretrained(FIXTURES / "models" / folder(control), torch_dtype=torch.float32)
-            for control in controls]
-    return {"controlnet": nets[0] if len(nets) == 1 else nets} if nets else {}
+    folder = lambda control: FIXTURES / "models" / control.split("=")[0].replace("inpaint", "sd15")
+    if any("union" in control for control in controls):
+        return {"controlnet": union()}
+    kind, name = (d.T2IAdapter, "adapter") if any("adapter" in c for c in controls) else (d.ControlNetModel, "controlnet")
+    nets = [kind.from_pretrained(folder(control), torch_dtype=torch.float32) for control in controls]
+    return {name: nets[0] if len(nets) == 1 else nets} if nets else {}
 
 
-def control_arguments(controls, command):
+def union():
+    """The tiny union: its own tensors and those of the tiny ControlNet of SDXL."""
+    folder, tensors = FIXTURES / "models" / "controlnet-union", {}
+    for name in ("controlnet-sdxl", "controlnet-union"):
+        tensors |= load_file(FIXTURES / "models" / name / "diffusion_pytorch_model.safetensors")
+    net = d.ControlNetUnionModel.from_config(d.ControlNetUnionModel.load_config(folder)).eval()
+    net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return net
+
+
+def control_arguments(controls, command, size):
     """What the ControlNets of a case are shown, for how much they count and when."""
-    images, scales, starts, ends = [], [], [], []
+    images, scales, starts, ends, kinds = [], [], [], [], []
     for control in controls:
         model, rest = control.split("=")
         name, scale, start, end = rest.split(":")
@@ -179,10 +208,21 @@ def control_arguments(controls, command):
         if "inpaint" in model:
             image = inpaint_condition(image)
         elif command != "inpaint":
-            image = image.resize((SIZE["width"], SIZE["height"]), Image.LANCZOS)
+            image = image.resize((size["width"], size["height"]), Image.LANCZOS)
+        kinds += [{"canny": 3, "depth": 1}[kind] for kind in model.split("#")[1:]]
+        if "adapter-sdxl" in model:
+            image = torch.from_numpy(np.array(image).astype("float32") / 255) @ torch.tensor([0.299, 0.587, 0.114])
+            image = image[None, None]
         images.append(image), scales.append(float(scale)), starts.append(float(start)), ends.append(float(end))
     one = lambda values: values[0] if len(values) == 1 else values
+    if "adapter" in controls[0]:
+        factor = {"adapter_conditioning_factor": ends[0]} if "sdxl" in controls[0] else {}
+        return {"image": one(images), "adapter_conditioning_scale": one(scales), **factor}
     name = "image" if command == "generate" else "control_image"
+    if kinds:
+        # The pipeline of unions has a name of its own for the maps, and takes several in a list.
+        return {"control_image": images, "control_mode": kinds, "controlnet_conditioning_scale": scales,
+                "control_guidance_start": starts, "control_guidance_end": ends}
     return {name: one(images), "controlnet_conditioning_scale": one(scales), "control_guidance_start": one(starts),
             "control_guidance_end": one(ends)}
 
@@ -199,6 +239,8 @@ def inpaint_condition(image):
 def pipeline(model, command, controls):
     kind = {"generate": d.AutoPipelineForText2Image, "img2img": d.AutoPipelineForImage2Image,
             "inpaint": d.AutoPipelineForInpainting}[command]
+    if any("adapter" in control for control in controls):
+        kind = d.StableDiffusionXLAdapterPipeline if model == "sdxl" else d.StableDiffusionAdapterPipeline
     pipe = kind.from_pretrained(FIXTURES / "models" / model, torch_dtype=torch.float32, **controlnets(controls))
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -241,7 +283,8 @@ def picture(pipe, own, command, options, seed):
     if command == "inpaint":
         arguments["mask_image"] = Image.open(OUT / "given" / options["--mask"])
     if options.get("--control"):
-        arguments |= control_arguments(options["--control"], command)
+        size = {side: int(options.get(f"--{side}", SIZE[side])) for side in SIZE}
+        arguments |= control_arguments(options["--control"], command, size)
     for option, value in options.items():
         arguments |= OPTIONS.get(option, lambda _: {})(value)
     if "--lora" not in options:

@@ -30,12 +30,16 @@ pub struct Report {
     pub load_s: f64,
     encode_s: Option<f64>,
     step_s: Option<f64>,
+    control_step_s: Option<f64>,
+    /// What ControlNets multiply the time of a step by: the median over the runs, each beside the one before it.
+    pub control_factor: Option<f64>,
     decode_s: Option<f64>,
     pub peak_rss_mib: Option<f64>,
     pub peak_gflops_f32: Option<f64>,
     pub peak_gflops_bf16: Option<f64>,
     pub encode: Option<Stage>,
     pub step: Option<Stage>,
+    pub control_step: Option<Stage>,
     pub decode: Option<Stage>,
 }
 
@@ -72,6 +76,7 @@ impl Report {
         let peak = cpu.map(|cpu| peak_of(cpu, machine.precision));
         let stage = |times: &Option<Times>| times.as_ref().map(|times| Stage::new(times, peak));
         let (encode, step, decode) = (stage(&measured.encode), stage(&measured.step), stage(&measured.decode));
+        let control_step = stage(&measured.control);
         let median = |stage: &Option<Stage>| stage.as_ref().map(|stage| stage.median_s);
         Report {
             event: "bench",
@@ -89,12 +94,19 @@ impl Report {
             load_s: measured.load,
             encode_s: median(&encode),
             step_s: median(&step),
+            control_step_s: median(&control_step),
+            control_factor: measured
+                .step
+                .as_ref()
+                .zip(measured.control.as_ref())
+                .map(|(step, with)| factor(step, with)),
             decode_s: median(&decode),
             peak_rss_mib: measured.peak_memory.map(|bytes| bytes as f64 / f64::from(1 << 20)),
             peak_gflops_f32: cpu.map(|cpu| cpu.peak.f32),
             peak_gflops_bf16: cpu.and_then(|cpu| cpu.peak.bf16_pairs),
             encode,
             step,
+            control_step,
             decode,
         }
     }
@@ -104,7 +116,7 @@ impl Report {
     /// Whether linear layers were faster than is possible, so that the peak was measured wrong. Convolutions can be: there are ways
     /// to compute them with fewer operations.
     pub fn outruns_peak(&self) -> bool {
-        let stages = [&self.encode, &self.step, &self.decode].into_iter().flatten();
+        let stages = [&self.encode, &self.step, &self.control_step, &self.decode].into_iter().flatten();
         let mut linear = stages.flat_map(|stage| &stage.layers).filter(|row| row.kind == name(LayerKind::Linear));
         linear.any(|row| row.of_peak.is_some_and(|part| part > 1.0))
     }
@@ -117,8 +129,7 @@ fn peak_of(cpu: Cpu, precision: Precision) -> f64 {
 
 impl Stage {
     fn new(times: &Times, peak: Option<f64>) -> Self {
-        let mut sorted = times.seconds.clone();
-        sorted.sort_by(f64::total_cmp);
+        let sorted = sorted(times.seconds.clone());
         let count = sorted.len();
         let profile = &times.profile;
         let row = |kind, spent: Spent| Row::new(kind, spent, profile.total(), count, peak);
@@ -134,7 +145,7 @@ impl Stage {
             flops: sum.flops + spent.flops,
         });
         Stage {
-            median_s: (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0,
+            median_s: middle(&sorted),
             min_s: sorted[0],
             max_s: sorted[count - 1],
             runs_s: times.seconds.clone(),
@@ -142,6 +153,22 @@ impl Stage {
             layers,
         }
     }
+}
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The median of sorted values.
+fn middle(sorted: &[f64]) -> f64 {
+    let count = sorted.len();
+    (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0
+}
+
+/// The median of each run's time as a multiple of the run before it, of `plain`.
+fn factor(plain: &Times, with: &Times) -> f64 {
+    middle(&sorted(with.seconds.iter().zip(&plain.seconds).map(|(with, plain)| with / plain).collect()))
 }
 
 impl Row {

@@ -8,11 +8,19 @@ pub fn lines(report: &Report) -> Vec<String> {
     lines.extend(peak(report));
     lines.push(String::new());
     lines.push(format!("{:<10}{:>10}", "load", seconds(report.load_s)));
-    let stages = [("encode", &report.encode), ("step", &report.step), ("decode", &report.decode)];
+    let stages = [
+        ("encode", &report.encode),
+        ("step", &report.step),
+        ("controlled", &report.control_step),
+        ("decode", &report.decode),
+    ];
     let stages = stages.iter().filter_map(|(name, stage)| Some((*name, stage.as_ref()?)));
     for (name, stage) in stages.clone() {
         let spread = format!("{} to {}", seconds(stage.min_s).trim(), seconds(stage.max_s).trim());
-        lines.push(format!("{name:<10}{:>10}   {spread}", seconds(stage.median_s)));
+        lines.push(format!("{name:<11}{:>9}   {spread}", seconds(stage.median_s)));
+    }
+    if let Some(factor) = report.control_factor {
+        lines.push(format!("ControlNets multiply the time of a step by {factor:.2}"));
     }
     if let Some(mib) = report.peak_rss_mib {
         lines.push(format!("{:<10}{mib:>6.0} MiB   at most", "memory"));

@@ -112,6 +112,7 @@ pub fn identify(file: &WeightFile, stem: &str) -> Option<Kind> {
         Component::ClipL | Component::ClipH | Component::ClipG => Part::Clip,
         Component::T5 => Part::T5,
         Component::ControlNet => Part::ControlNet,
+        Component::Adapter => return other(Part::Other, None, Some(main.component.name())),
     };
     let (family, variant) = family_and_variant(file, &detected, &main.prefix);
     let naming = match main.naming {

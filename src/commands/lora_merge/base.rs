@@ -212,7 +212,7 @@ fn place(component: Component) -> Option<&'static str> {
         Component::Unet => Some("unet"),
         Component::ClipL | Component::ClipH => Some("text_encoder"),
         Component::ClipG => Some("text_encoder_2"),
-        Component::Transformer | Component::Vae | Component::T5 | Component::ControlNet => None,
+        Component::Transformer | Component::Vae | Component::T5 | Component::ControlNet | Component::Adapter => None,
     }
 }
 

@@ -1,9 +1,11 @@
 //! ControlNets (Zhang et al. 2023, "Adding Conditional Control to Text-to-Image Diffusion Models"): a copy of a UNet's way down and
-//! middle that sees a picture and yields what the UNet adds to its skip connections. Follows diffusers' `ControlNetModel`.
+//! middle that sees a picture and yields what the UNet adds to its skip connections. Follows diffusers' `ControlNetModel`, and with
+//! [`union`] its `ControlNetUnionModel`.
 
 mod config;
 #[cfg(test)]
 mod tests;
+mod union;
 
 use candle_core::{DType, Result, Tensor};
 
@@ -13,6 +15,7 @@ use crate::nn::{Activation, Conv2d, Conv2dConfig, Params};
 
 pub use self::config::ControlNetConfig;
 use self::config::WHAT;
+use self::union::Union;
 
 /// A ControlNet.
 #[derive(Debug, Clone)]
@@ -21,13 +24,19 @@ pub struct ControlNetModel {
     picture: PictureEmbedding,
     down: Vec<Conv2d>,
     mid: Conv2d,
+    union: Option<Union>,
     config: ControlNetConfig,
     dtype: DType,
 }
 
-/// A control picture as one ControlNet sees it, which is the same at every step: [1, channels, h, w] of the latents' size.
+/// A control picture as one ControlNet sees it, which is the same at every step.
 #[derive(Debug, Clone)]
-pub struct Hint(Tensor);
+pub struct Hint {
+    /// [1, channels, h, w] of the latents' size.
+    features: Tensor,
+    /// Which kind of map it is, for networks that want to be told.
+    kind: Option<usize>,
+}
 
 impl ControlNetModel {
     /// The ControlNet in `params`. Call [`Params::finish`] afterwards.
@@ -48,6 +57,7 @@ impl ControlNetModel {
                 .map(|(i, channels)| zero(channels, format!("controlnet_down_blocks.{i}")))
                 .collect::<Result<_>>()?,
             mid: zero(last, "controlnet_mid_block".into())?,
+            union: config.union().map(|union| Union::new(&union, &config.encoder, params)).transpose()?,
             config: config.clone(),
             dtype: params.precision().activation_dtype(params.device()),
         })
@@ -69,28 +79,38 @@ impl ControlNetModel {
     }
 
     /// A control picture [1, 3, height, width], red, green and blue in 0..1 (of one made for inpainting -1 where it is masked), to be
-    /// looked at once for all steps.
+    /// looked at once for all steps. `kind` is the number of its kind of maps, for networks that are for several.
     ///
     /// # Errors
-    /// When the shapes do not fit.
-    pub fn look(&self, picture: &Tensor) -> Result<Hint> {
+    /// When the shapes do not fit, or the network is not for such a kind.
+    pub fn look(&self, picture: &Tensor, kind: Option<usize>) -> Result<Hint> {
+        let types = self.config.control_types();
+        if kind.is_some() != types.is_some() || kind >= types && types.is_some() {
+            candle_core::bail!("a map of the kind {kind:?} for a ControlNet with {types:?} kinds");
+        }
         let picture = picture.to_dtype(self.dtype)?;
         let picture = if self.config.takes_bgr() { picture.flip(&[1])? } else { picture };
-        Ok(Hint(self.picture.forward(&picture)?))
+        Ok(Hint { features: self.picture.forward(&picture)?, kind })
     }
 
-    /// What a UNet with the same input adds to its skip connections and its middle. `scales` are factors of each of them, in that
+    /// What a UNet with the same input adds to its skip connections and its middle. `hints` come with how much each of them counts,
+    /// which is 1 for one alone; only networks for several kinds of maps take more. `scales` are factors of the results, in that
     /// order. `input` has a text that [`ControlNetModel::prepare`] made, and no residuals.
     ///
     /// # Errors
     /// When shapes do not fit, or there are more or fewer scales than residuals.
-    pub fn forward(&self, input: &UNetInput, hint: &Hint, scales: &[f64]) -> Result<Residuals> {
+    pub fn forward(&self, input: &UNetInput, hints: &[(&Hint, f64)], scales: &[f64]) -> Result<Residuals> {
         let (Some((mid_scale, scales)), true) = (scales.split_last(), scales.len() == self.residuals()) else {
             candle_core::bail!("{} scales for {} residuals", scales.len(), self.residuals())
         };
         let (time, x) = self.encoder.enter(input)?;
-        let x = x.broadcast_add(&hint.0)?;
-        let Encoded { output, skips } = self.encoder.descend(x, &time, &input.text.encoder, &mut |_, _, _| {})?;
+        let (time, x) = match (&self.union, hints) {
+            (Some(union), hints) => union.mix(&time, &x, hints)?,
+            (None, [(hint, 1.0)]) => (time, x.broadcast_add(&hint.features)?),
+            (None, hints) => candle_core::bail!("a ControlNet for one kind of maps was shown {}", hints.len()),
+        };
+        let Encoded { output, skips } =
+            self.encoder.descend(x, &time, (&input.text.encoder, &[]), &mut |_, _, _| {})?;
         let down = self.down.iter().zip(&skips).zip(scales);
         Ok(Residuals {
             down: down.map(|((zero, skip), scale)| self.scaled(zero, skip, *scale)).collect::<Result<_>>()?,

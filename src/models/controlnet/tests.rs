@@ -29,8 +29,9 @@ fn residuals(model: &ControlNetModel, name: &str, scales: &[f64]) -> Result<Vec<
         added: added.as_ref().map(|(text_embeds, time_ids)| AddedCond { text_embeds, time_ids }),
         timestep_cond: None,
         residuals: None,
+        features: &[],
     };
-    let Residuals { mut down, mid } = model.forward(&input, &model.look(&get("picture"))?, scales)?;
+    let Residuals { mut down, mid } = model.forward(&input, &[(&model.look(&get("picture"), None)?, 1.0)], scales)?;
     down.push(mid);
     Ok(down)
 }
@@ -111,5 +112,5 @@ fn configs_that_are_not_understood_are_refused_by_name() {
     }
     assert!(ControlNetConfig::from_json("{\"conditioning_embedding_out_channels\": []}").is_err());
     let picture = Tensor::zeros((1, 4, 8, 8), DType::F32, &Device::Cpu).unwrap();
-    assert!(model("sd15", str::to_string, Precision::F32).look(&picture).is_err());
+    assert!(model("sd15", str::to_string, Precision::F32).look(&picture, None).is_err());
 }

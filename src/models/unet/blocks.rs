@@ -66,16 +66,26 @@ impl DownBlock {
         prepare(&self.attentions, text)
     }
 
-    /// `x` to the block's output; what the way up takes as skip connections is added to `skips`.
-    pub(crate) fn forward(&self, x: &Tensor, condition: Condition, skips: &mut Vec<Tensor>) -> Result<Tensor> {
+    /// `x` to the block's output; what the way up takes as skip connections is added to `skips`. `feature` is added where T2I-Adapters
+    /// were trained to: before the size is halved in a block with attention, and after that in one without.
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        condition: Condition,
+        feature: Option<&Tensor>,
+        skips: &mut Vec<Tensor>,
+    ) -> Result<Tensor> {
+        let add = |x: Tensor, here: bool| feature.filter(|_| here).map_or(Ok(x.clone()), |f| x.broadcast_add(f));
+        let late = self.attentions.is_empty() && self.downsampler.is_some();
         let mut x = x.clone();
         for (i, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(&x, Some(condition.time))?;
             x = attend(&self.attentions, i, x, condition.text)?;
+            x = add(x, !late && i + 1 == self.resnets.len())?;
             skips.push(x.clone());
         }
         if let Some(downsampler) = &self.downsampler {
-            x = downsampler.forward(&x)?;
+            x = add(downsampler.forward(&x)?, late)?;
             skips.push(x.clone());
         }
         Ok(x)

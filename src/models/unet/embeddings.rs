@@ -8,14 +8,14 @@ use crate::nn::{timestep_embedding, Activation, Linear, Params};
 
 /// Two linear layers behind an embedding (diffusers' `TimestepEmbedding`).
 #[derive(Debug, Clone)]
-struct TimestepEmbedding {
+pub(crate) struct TimestepEmbedding {
     cond_proj: Option<Linear>,
     linear_1: Linear,
     linear_2: Linear,
 }
 
 impl TimestepEmbedding {
-    fn new(inputs: usize, width: usize, cond_width: Option<usize>, params: &Params) -> Result<Self> {
+    pub(crate) fn new(inputs: usize, width: usize, cond_width: Option<usize>, params: &Params) -> Result<Self> {
         let cond_proj = cond_width.map(|cond| Linear::without_bias(cond, inputs, &params.pp("cond_proj")));
         Ok(TimestepEmbedding {
             cond_proj: cond_proj.transpose()?,
@@ -24,7 +24,7 @@ impl TimestepEmbedding {
         })
     }
 
-    fn forward(&self, x: &Tensor, cond: Option<&Tensor>) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor, cond: Option<&Tensor>) -> Result<Tensor> {
         let x = match (&self.cond_proj, cond) {
             (Some(projection), Some(cond)) => projection.forward(&cond.to_dtype(x.dtype())?)?.broadcast_add(x)?,
             (None, None) => x.clone(),

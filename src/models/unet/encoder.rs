@@ -66,13 +66,13 @@ impl Encoder {
         Ok((time, self.conv_in.forward(&sample.to_dtype(self.dtype)?)?))
     }
 
-    /// From the output of the first convolution to that of the middle; `observe` sees each block's output, by the block's name and
-    /// number.
+    /// From the output of the first convolution to that of the middle, with what is added to blocks ([`UNetInput::features`]);
+    /// `observe` sees each block's output, by the block's name and number.
     pub(crate) fn descend(
         &self,
         mut x: Tensor,
         time: &Tensor,
-        text: &EncoderText,
+        (text, features): (&EncoderText, &[Tensor]),
         observe: &mut dyn FnMut(&'static str, usize, &Tensor),
     ) -> Result<Encoded> {
         if text.down.len() != self.down_blocks.len() {
@@ -81,11 +81,14 @@ impl Encoder {
         observe("conv_in", 0, &x);
         let mut skips = vec![x.clone()];
         for (i, (block, text)) in self.down_blocks.iter().zip(&text.down).enumerate() {
-            x = block.forward(&x, Condition { time, text }, &mut skips)?;
+            x = block.forward(&x, Condition { time, text }, features.get(i), &mut skips)?;
             observe("down_blocks", i, &x);
         }
         if let Some(mid) = &self.mid_block {
             x = mid.forward(&x, Condition { time, text: &text.mid })?;
+            if let Some(feature) = features.get(self.down_blocks.len()) {
+                x = x.broadcast_add(feature)?;
+            }
             observe("mid_block", 0, &x);
         }
         Ok(Encoded { output: x, skips })

@@ -37,6 +37,9 @@ pub struct UNetInput<'a> {
     pub timestep_cond: Option<&'a Tensor>,
     /// What ControlNets add.
     pub residuals: Option<&'a Residuals>,
+    /// What T2I-Adapters add to the blocks on the way down in turn, and last to the middle where there is one more: each of the shape
+    /// of a block's last skip connection but for its halving, or of one sample for all.
+    pub features: &'a [Tensor],
 }
 
 /// A text as the attentions of one network see it: keys and values, which are the same at every step.
@@ -157,7 +160,8 @@ impl UNet2DConditionModel {
             candle_core::bail!("the text was prepared for another network");
         }
         let (time, x) = self.encoder.enter(input)?;
-        let Encoded { output: mut x, mut skips } = self.encoder.descend(x, &time, text, &mut observe)?;
+        let Encoded { output: mut x, mut skips } =
+            self.encoder.descend(x, &time, (text, input.features), &mut observe)?;
         if let Some(residuals) = input.residuals {
             x = self.add_residuals(x, &mut skips, residuals)?;
         }

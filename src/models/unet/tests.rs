@@ -44,6 +44,7 @@ impl Inputs {
             added: self.added.as_ref().map(|(text_embeds, time_ids)| AddedCond { text_embeds, time_ids }),
             timestep_cond: None,
             residuals: None,
+            features: &[],
         }
     }
 }
@@ -102,7 +103,8 @@ fn residuals(model: &UNet2DConditionModel, inputs: &Inputs) -> Residuals {
     };
     let text = model.prepare(&inputs.text).unwrap();
     let (time, x) = model.encoder.enter(&inputs.borrow(&text)).unwrap();
-    let Encoded { output: x, skips } = model.encoder.descend(x, &time, &text.encoder, &mut |_, _, _| {}).unwrap();
+    let Encoded { output: x, skips } =
+        model.encoder.descend(x, &time, (&text.encoder, &[]), &mut |_, _, _| {}).unwrap();
     Residuals { down: skips.iter().enumerate().map(|(i, x)| wave(x, i)).collect(), mid: wave(&x, skips.len()) }
 }
 

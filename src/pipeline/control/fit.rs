@@ -1,7 +1,9 @@
-//! Whether a ControlNet belongs to a model: it must give what the model's UNet adds, and understand the same text.
+//! Whether a ControlNet or T2I-Adapter belongs to a model: it must give what the model's UNet adds, and understand the same text.
 
+use super::config::ControlConfig;
 use crate::hub::ControlFiles;
 use crate::models::controlnet::ControlNetConfig;
+use crate::models::t2i_adapter::{AdapterType, T2iAdapterConfig};
 use crate::models::unet::UNetConfig;
 use crate::pipeline::Family;
 use crate::weights::detect;
@@ -27,33 +29,90 @@ pub fn unet_of(family: &Family) -> Result<&UNetConfig> {
     })
 }
 
-/// Refuses a ControlNet of another family or size than the model `name`.
+/// Refuses one of another family or size than the model `name`, and one that cannot look at pictures of `size`.
 ///
 /// # Errors
-/// [`Error::Model`] that names the family of each.
-pub fn check(files: &ControlFiles, config: &ControlNetConfig, family: &Family, name: &str) -> Result<()> {
-    let Some(misfit) = misfit(config, family)? else { return Ok(()) };
-    let (own, model) = (family_of(&config.encoder), family_of(unet_of(family)?));
-    if own != model {
-        return Err(of_another_family(files, own, (name, model), Some(misfit)));
+/// [`Error::Model`] that names the family of each, [`Error::Usage`] for a size.
+pub fn check(
+    (files, config): (&ControlFiles, &ControlConfig),
+    (family, name): (&Family, &str),
+    size: (u32, u32),
+) -> Result<()> {
+    let model = family_of(unet_of(family)?);
+    let (own, misfit) = match config {
+        ControlConfig::Net(config) => (family_of(&config.encoder), misfit(config, family)?),
+        ControlConfig::Adapter(config) => {
+            // Those of the first version fit the second one, and nothing tells them apart.
+            let xl = config.adapter_type == AdapterType::FullAdapterXl;
+            let own = match model {
+                detect::Family::Sdxl if !xl => detect::Family::Sd1,
+                _ if xl => detect::Family::Sdxl,
+                model => model,
+            };
+            (own, adapter_misfit(config, family)?)
+        }
+    };
+    let what = config.what();
+    match misfit {
+        Some(misfit) if own != model => Err(of_another_family(files, what, own, (name, model), Some(misfit))),
+        Some(misfit) => Err(Error::model(
+            format!("the {what} `{}` does not fit `{name}`, though both look like {model}: {misfit}", files.label()),
+            "take one that was trained for this model, or for one of its size",
+        )),
+        None => check_size(files, config, size),
     }
-    let message =
-        format!("the ControlNet `{}` does not fit `{name}`, though both look like {model}: {misfit}", files.label());
-    Err(Error::model(message, "take one that was trained for this model, or for one of its size"))
 }
 
-/// A ControlNet for models of the family `own` does not go with a model of another.
+/// An adapter takes squares of pixels apart.
+fn check_size(files: &ControlFiles, config: &ControlConfig, (width, height): (u32, u32)) -> Result<()> {
+    let ControlConfig::Adapter(T2iAdapterConfig { downscale_factor, .. }) = config else { return Ok(()) };
+    let step = *downscale_factor as u32;
+    if width.is_multiple_of(step) && height.is_multiple_of(step) {
+        return Ok(());
+    }
+    let near = |side: u32| (side / step).max(1) * step;
+    Err(Error::usage(
+        format!("the T2I-Adapter `{}` takes sizes that are multiples of {step}, not {width}x{height}", files.label()),
+        format!("add `--width {} --height {}`", near(width), near(height)),
+    ))
+}
+
+/// A ControlNet or T2I-Adapter, which `what` says, for models of the family `own` does not go with a model of another.
 pub fn of_another_family(
     files: &ControlFiles,
+    what: &str,
     own: detect::Family,
     (name, model): (&str, detect::Family),
     misfit: Option<String>,
 ) -> Error {
     let misfit = misfit.map(|misfit| format!(": {misfit}")).unwrap_or_default();
     Error::model(
-        format!("the ControlNet `{}` is for {own}, and `{name}` is {model}{misfit}", files.label()),
-        format!("take a ControlNet for {model}, or a model of the family {own}"),
+        format!("the {what} `{}` is for {own}, and `{name}` is {model}{misfit}", files.label()),
+        format!("take a {what} for {model}, or a model of the family {own}"),
     )
+}
+
+/// What of an adapter does not fit.
+fn adapter_misfit(config: &T2iAdapterConfig, family: &Family) -> Result<Option<String>> {
+    let plan = unet_of(family)?.encoder_plan("UNet")?;
+    let (mut pixels, mut taken) = (family.vae_scale_factor(), Vec::new());
+    for block in &plan.down {
+        // Where blocks have attention, what is added is so before the size is halved.
+        let halved = pixels * if block.resample { 2 } else { 1 };
+        taken.push((block.outputs, if block.attention.is_some() { pixels } else { halved }));
+        pixels = halved;
+    }
+    taken.extend(plan.mid.map(|mid| (mid.outputs, pixels)));
+    let given = config.results();
+    if given.len() <= taken.len() && taken.starts_with(&given) {
+        return Ok(None);
+    }
+    let list = |results: &[(usize, usize)]| {
+        let results: Vec<String> =
+            results.iter().map(|(channels, pixels)| format!("{channels} at 1/{pixels}")).collect();
+        results.join(", ")
+    };
+    Ok(Some(format!("it gives channels {}, the UNet takes {}", list(&given), list(&taken))))
 }
 
 /// What does not fit.

@@ -1,7 +1,9 @@
-//! [`Guides`]: the ControlNets of a run at work, and what all of them together tell the UNet at a step.
+//! [`Guides`]: the ControlNets and T2I-Adapters of a run at work, and what all of them together tell the UNet at a step.
 
 use candle_core::{DType, Device, Tensor};
 
+use super::adapters::{self, Adapter};
+use super::nets::Loaded;
 use super::plan::PlannedControl;
 use crate::models::controlnet::{ControlNetModel, Hint};
 use crate::models::unet::{Residuals, UNetInput};
@@ -18,20 +20,27 @@ const DECAY: f64 = 0.825;
 /// The layer that counts fully: the middle of a UNet with four levels. SDXL has fewer layers, and all of them count less.
 const LAST_LAYER: i32 = 12;
 
-/// The ControlNets of a run.
+/// The ControlNets and T2I-Adapters of a run.
 pub struct Guides<'a> {
-    guides: Vec<Guide<'a>>,
+    nets: Vec<Guide<'a>>,
+    adapters: Vec<Adapter<'a>>,
     calls: usize,
 }
 
+/// What they say.
+#[derive(Default)]
+pub struct Said {
+    /// The ControlNets.
+    pub residuals: Option<Residuals>,
+    /// The T2I-Adapters.
+    pub features: Vec<Tensor>,
+}
+
 struct Guide<'a> {
-    control: &'a Control,
+    /// What the net is shown: one picture, or several of those that are for several kinds of maps.
+    shown: Vec<(&'a Control, Hint)>,
     net: &'a ControlNetModel,
-    hint: Hint,
-    /// Factors of its residuals.
-    scales: Vec<f64>,
-    /// Whether the prediction without the prompt sees it.
-    unconditional: bool,
+    mode: ControlMode,
     prepared: PreparedTexts,
 }
 
@@ -41,40 +50,50 @@ impl<'a> Guides<'a> {
     /// # Errors
     /// When a net is not loaded, or the tensor library fails.
     pub fn new(plan: &'a Plan, nets: &'a ControlNets, device: &Device) -> Result<Self> {
-        let controls = || plan.request.controls.iter().zip(&plan.controls);
+        let mut guides = Guides { nets: Vec::new(), adapters: Vec::new(), calls: plan.schedule.model_calls() };
         // In diffusers the first net decides for all, and one whose residuals are means takes guess mode with it.
         let pools = plan.controls.first().is_some_and(|first| first.config.pools());
-        let guide = |(control, planned): (&'a Control, &'a PlannedControl)| {
-            let net = nets.loaded(&control.model)?;
-            let mode = if pools { ControlMode::Guess } else { control.mode };
-            Ok(Guide {
-                control,
-                net,
-                hint: net.look(&to_tensor(planned, device)?)?,
-                scales: scales(mode, control.scale, net.residuals(), planned.config.pools()),
-                unconditional: !matches!(mode, ControlMode::Control | ControlMode::Guess),
-                prepared: PreparedTexts::default(),
-            })
-        };
-        Ok(Guides { guides: controls().map(guide).collect::<Result<_>>()?, calls: plan.schedule.model_calls() })
+        let controls = plan.request.controls.iter().zip(&plan.controls);
+        for (control, planned) in controls.filter(|(control, _)| control.scale != 0.0) {
+            let picture = to_tensor(planned, device)?;
+            let net = match nets.loaded(&control.model)? {
+                Loaded::Net(net) => net,
+                Loaded::Adapter(adapter) => {
+                    guides.adapters.push(Adapter::new(control, adapter, &picture)?);
+                    continue;
+                }
+            };
+            let hint = net.look(&picture, planned.kind)?;
+            let same = |guide: &&mut Guide| planned.kind.is_some() && guide.shown[0].0.model == control.model;
+            match guides.nets.iter_mut().find(same) {
+                Some(guide) => guide.shown.push((control, hint)),
+                None => {
+                    let mode = if pools { ControlMode::Guess } else { control.mode };
+                    let prepared = PreparedTexts::default();
+                    guides.nets.push(Guide { shown: vec![(control, hint)], net, mode, prepared });
+                }
+            }
+        }
+        Ok(guides)
     }
 
-    /// The sum of what the nets say at model call `call` of the run; nothing when none of them works then. `guided` tells whether the
-    /// batch holds samples without the prompt before those with it.
+    /// The sum of what they say at model call `call` of the run.
     ///
     /// # Errors
     /// When the tensor library fails.
-    pub fn residuals(&mut self, batch: &Batch, parts: Parts, call: usize) -> Result<Option<Residuals>> {
-        let mut sum: Option<Residuals> = None;
-        let calls = self.calls;
-        for guide in self.guides.iter_mut().filter(|guide| guide.control.works_at(call, calls)) {
-            let Some(said) = guide.say(batch, parts)? else { continue };
-            sum = Some(match sum {
-                Some(sum) => add(&sum, &said)?,
-                None => said,
+    pub fn ask(&mut self, batch: &Batch, parts: Parts, call: usize) -> Result<Said> {
+        let (mut said, calls) = (Said::default(), self.calls);
+        for guide in &mut self.nets {
+            let Some(residuals) = guide.say(batch, parts, (call, calls))? else { continue };
+            said.residuals = Some(match said.residuals {
+                Some(sum) => add(&sum, &residuals)?,
+                None => residuals,
             });
         }
-        Ok(sum)
+        for adapter in self.adapters.iter().filter(|adapter| adapter.control.works_at(call, calls)) {
+            said.features = adapters::sum(said.features, adapter.say(batch.sample.dim(0)?, parts)?)?;
+        }
+        Ok(said)
     }
 }
 
@@ -89,27 +108,48 @@ pub enum Parts {
     Both,
 }
 
+/// Whether the prediction without the prompt sees the picture.
+pub(super) fn sees_unprompted(mode: ControlMode) -> bool {
+    !matches!(mode, ControlMode::Control | ControlMode::Guess)
+}
+
 impl Guide<'_> {
-    fn say(&mut self, batch: &Batch, parts: Parts) -> Result<Option<Residuals>> {
+    /// What the net says at a call of so many; nothing when it does not work then, or does not say anything about such samples.
+    fn say(&mut self, batch: &Batch, parts: Parts, (call, calls): (usize, usize)) -> Result<Option<Residuals>> {
+        let counts: Vec<f64> =
+            self.shown.iter().map(|(control, _)| f64::from(u8::from(control.works_at(call, calls)))).collect();
+        if counts.iter().all(|count| *count == 0.0) {
+            return Ok(None);
+        }
         match parts {
-            Parts::Unconditional if !self.unconditional => Ok(None),
-            Parts::Both if !self.unconditional => {
-                let Residuals { down, mid } = self.ask(&batch.last()?)?;
+            Parts::Unconditional if !sees_unprompted(self.mode) => Ok(None),
+            Parts::Both if !sees_unprompted(self.mode) => {
+                let Residuals { down, mid } = self.ask(&batch.last()?, &counts)?;
                 let behind_zeros = |t: Tensor| Tensor::cat(&[&t.zeros_like()?, &t], 0);
                 let down = down.into_iter().map(behind_zeros).collect::<candle_core::Result<_>>()?;
                 Ok(Some(Residuals { down, mid: behind_zeros(mid)? }))
             }
-            _ => Ok(Some(self.ask(batch)?)),
+            _ => Ok(Some(self.ask(batch, &counts)?)),
         }
     }
 
-    fn ask(&mut self, batch: &Batch) -> Result<Residuals> {
+    /// `counts` is 0 for pictures that are not looked at now, and 1 for the others.
+    fn ask(&mut self, batch: &Batch, counts: &[f64]) -> Result<Residuals> {
         let net = self.net;
+        // As in diffusers: one picture's scale is that of what the net says, those of several are the pictures' own.
+        let (scale, alone) = match self.shown.as_slice() {
+            [(control, _)] => (control.scale, true),
+            _ => (1.0, false),
+        };
+        let own = |control: &Control, now: f64| if alone { 1.0 } else { control.scale * now };
+        let shown = self.shown.iter().zip(counts);
+        let hints: Vec<(&Hint, f64)> = shown.map(|((control, hint), now)| (hint, own(control, *now))).collect();
+        let scales = scales(self.mode, scale, net.residuals(), net.config().pools());
         let text = self.prepared.get(|text| net.prepare(text), &batch.conditionings, batch.each()?)?;
         let input = batch.input(text, None);
         // A UNet made for inpainting takes more than the latents.
         let latents = batch.sample.narrow(1, 0, net.config().encoder.in_channels)?.contiguous()?;
-        Ok(net.forward(&UNetInput { sample: &latents, ..input }, &self.hint, &self.scales)?)
+        Ok(net.forward(&UNetInput { sample: &latents, ..input }, &hints, &scales)?)
     }
 }
 
@@ -129,7 +169,8 @@ fn add(a: &Residuals, b: &Residuals) -> Result<Residuals> {
     Ok(Residuals { down: down.collect::<candle_core::Result<_>>()?, mid: a.mid.broadcast_add(&b.mid)? })
 }
 
-/// A control picture as its net is shown it, `[1, 3, height, width]` f32 in 0..1, and -1 where it is masked.
+/// A control picture as its net is shown it, `[1, 3, height, width]` f32 in 0..1; where it is masked -1, and black for nets that are
+/// for several kinds of maps.
 fn to_tensor(control: &PlannedControl, device: &Device) -> Result<Tensor> {
     let (width, height) = control.picture.dimensions();
     let values: Vec<f32> = control.picture.as_raw().iter().map(|value| f32::from(*value) / 255.0).collect();
@@ -138,7 +179,7 @@ fn to_tensor(control: &PlannedControl, device: &Device) -> Result<Tensor> {
     let Some(mask) = &control.mask else { return Ok(picture) };
     let masked = inpaint::to_tensor(mask, device)?.ge(0.5)?.to_dtype(DType::F32)?;
     let visible = picture.broadcast_mul(&masked.affine(-1.0, 1.0)?)?;
-    Ok(visible.broadcast_sub(&masked)?)
+    Ok(if control.kind.is_some() { visible } else { visible.broadcast_sub(&masked)? })
 }
 
 #[cfg(test)]

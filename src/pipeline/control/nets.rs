@@ -2,16 +2,24 @@
 
 use std::time::Instant;
 
+use super::config::ControlConfig;
 use crate::models::controlnet::ControlNetModel;
+use crate::models::t2i_adapter::T2iAdapter;
 use crate::nn::Params;
 use crate::pipeline::components::finish;
 use crate::pipeline::control::PlannedControl;
 use crate::pipeline::{Event, Events, Machine, Phase, Plan};
 use crate::{Error, Result};
 
-/// ControlNets by the name that the user gave them.
+/// ControlNets and T2I-Adapters by the name that the user gave them.
 #[derive(Default)]
-pub struct ControlNets(Vec<(String, ControlNetModel)>);
+pub struct ControlNets(Vec<(String, Loaded)>);
+
+/// One of them.
+pub enum Loaded {
+    Net(Box<ControlNetModel>),
+    Adapter(T2iAdapter),
+}
 
 impl ControlNets {
     /// Loads what a plan needs and is not there, and drops what it does not need.
@@ -34,24 +42,31 @@ impl ControlNets {
         let start = Instant::now();
         events.on(Event::Begin { phase: Phase::Load, total: missing.len() })?;
         for (done, (name, planned)) in missing.into_iter().enumerate() {
-            let source = planned.files.weights()?;
+            let source = planned.files.weights_beside(|| plan.files.weights("unet"))?;
             let params = Params::with_attention(source, machine.precision, &machine.device, machine.attention);
-            let net = finish(ControlNetModel::new(&planned.config, &params), &params, events)?;
-            self.0.push((name.into(), net));
+            let loaded = match &planned.config {
+                ControlConfig::Net(config) => {
+                    Loaded::Net(Box::new(finish(ControlNetModel::new(config, &params), &params, events)?))
+                }
+                ControlConfig::Adapter(config) => {
+                    Loaded::Adapter(finish(T2iAdapter::new(config, &params).map_err(Into::into), &params, events)?)
+                }
+            };
+            self.0.push((name.into(), loaded));
             events.on(Event::Progress { phase: Phase::Load, done: done + 1 })?;
         }
         events.on(Event::End { phase: Phase::Load, seconds: start.elapsed().as_secs_f64() })
     }
 
-    fn get(&self, name: &str) -> Option<&ControlNetModel> {
+    fn get(&self, name: &str) -> Option<&Loaded> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, net)| net)
     }
 
-    /// The ControlNet of this name.
+    /// The one of this name.
     ///
     /// # Errors
     /// When it is not loaded.
-    pub fn loaded(&self, name: &str) -> Result<&ControlNetModel> {
+    pub fn loaded(&self, name: &str) -> Result<&Loaded> {
         self.get(name).ok_or_else(|| Error::model(format!("the ControlNet `{name}` is not loaded"), "load it first"))
     }
 }

@@ -2,12 +2,13 @@
 
 use image::RgbImage;
 
+use super::config::ControlConfig;
 use super::fit::{check, family_of, of_another_family, unet_of};
+use super::kinds;
 use crate::control::{control_map, Preprocessor, Settings};
 use crate::hub::{Annotators, ControlFiles, ModelFiles};
 use crate::image::input::{fit, load, picture_size, Alpha, Mask, Resize, Source};
 use crate::image::model_label;
-use crate::models::controlnet::ControlNetConfig;
 use crate::pipeline::canvas::Canvas;
 use crate::pipeline::Family;
 use crate::request::{limits, Control, Preprocessing, Request};
@@ -16,7 +17,7 @@ use crate::{Error, Result};
 /// The kind of ControlNets that are shown the picture to be painted on, with its mask.
 const INPAINT: &str = "inpaint";
 /// Kinds of ControlNets that are shown pictures, and no maps.
-const TAKEN_AS_IT_IS: [&str; 4] = [INPAINT, "ip2p", "tile", "union"];
+const TAKEN_AS_IT_IS: [&str; 3] = [INPAINT, "ip2p", "tile"];
 
 /// A ControlNet that was found and fits the model, and what it is shown.
 #[derive(Debug, Clone)]
@@ -24,7 +25,9 @@ pub struct PlannedControl {
     /// Where it lies.
     pub files: ControlFiles,
     /// What it is.
-    pub config: ControlNetConfig,
+    pub config: ControlConfig,
+    /// The number of the kind of map that it is shown, where it wants to be told.
+    pub kind: Option<usize>,
     /// What it is shown, of the size of the picture that is made.
     pub picture: RgbImage,
     /// What of that is hidden from it.
@@ -94,14 +97,17 @@ pub fn plan(
     let (base, mut planned, mut notes) = (family_of(unet_of(family)?), Vec::new(), Vec::new());
     let unet = model.text("unet/config.json")?;
     for (control, picture) in request.controls.iter_mut().zip(pictures) {
+        control.kind.as_deref().map_or(Ok(()), kinds::check)?;
         let files = ControlFiles::find(&control.model, base)?;
         notes.extend(files.found());
         if let Some(own) = files.family().filter(|own| *own != base) {
-            return Err(of_another_family(&files, own, (&model.name(), base), None));
+            return Err(of_another_family(&files, "ControlNet", own, (&model.name(), base), None));
         }
-        let config = files.config(&unet, ControlNetConfig::from_json)?;
-        check(&files, &config, family, &model.name())?;
-        let kind = files.kind();
+        let config = ControlConfig::read(&files, &unet)?;
+        check((&files, &config), (family, &model.name()), size)?;
+        let kind = kind_of(control, &files, &config);
+        let number = config.control_types().map(|types| kinds::of_union(&files.label(), types, kind.as_deref()));
+        let number = number.transpose()?;
         let placed = match canvas {
             Some(canvas) => canvas.placed(&picture, control.resize),
             None => fit(&picture, size, control.resize.unwrap_or(Resize::Stretch)),
@@ -123,9 +129,19 @@ pub fn plan(
         if kind.as_deref() == Some(INPAINT) && mask.is_none() {
             notes.push("the ControlNet for inpainting sees no mask: `sdgen inpaint --mask` gives it one".into());
         }
-        planned.push(PlannedControl { files, config, picture, mask });
+        planned.push(PlannedControl { files, config, kind: number, picture, mask });
     }
     Ok((planned, notes))
+}
+
+/// The kind of map that is shown: the one that was said, or the one that the name tells; for a ControlNet that is for several kinds
+/// also that of the preprocessor.
+fn kind_of(control: &Control, files: &ControlFiles, config: &ControlConfig) -> Option<String> {
+    let by_preprocessor = || match control.preprocessor {
+        Preprocessing::By(preprocessor) if config.control_types().is_some() => Some(preprocessor.name()),
+        _ => None,
+    };
+    control.kind.clone().or_else(|| files.kind()).or_else(by_preprocessor)
 }
 
 /// Of a preprocessor that was chosen for the user and whose network is not here: there is another way.

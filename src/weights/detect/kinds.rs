@@ -40,7 +40,7 @@ enum At {
 }
 
 /// In this order: a ControlNet has also the names of a UNet, a LoRA those of what it changes.
-const SIGNS: [(At, &str, Other); 31] = [
+const SIGNS: [(At, &str, Other); 30] = [
     (At::Inside, ".lora_down.", Other::Lora),
     (At::Inside, ".lora_A.", Other::Lora),
     (At::Inside, ".lora.down.", Other::Lora),
@@ -63,7 +63,6 @@ const SIGNS: [(At, &str, Other); 31] = [
     (At::Front, "image_proj_model.", Other::Named("an IP-Adapter")),
     (At::Front, "ip_adapter.", Other::Named("an IP-Adapter")),
     (At::Inside, "motion_modules.", Other::Named("a motion module (AnimateDiff)")),
-    (At::Front, "adapter.body.", Other::Named("a T2I-Adapter")),
     (At::Front, "body.0.rdb1.", Other::Named("an upscaler (ESRGAN)")),
     (At::Front, "params_ema.", Other::Named("an upscaler (ESRGAN)")),
     (At::Front, "model.0.weight", Other::Named("an upscaler (ESRGAN)")),

@@ -213,6 +213,7 @@ impl Component {
             Component::ClipG => "a text encoder (OpenCLIP-G)",
             Component::T5 => "a text encoder (T5)",
             Component::ControlNet => "a ControlNet",
+            Component::Adapter => "a T2I-Adapter",
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::nn::ParamSource;
-use crate::weights::names::{clip, controlnet, flux, mmdit, t5, unet, vae, Renamed, Target};
+use crate::weights::names::{clip, controlnet, flux, mmdit, t2i_adapter, t5, unet, vae, Renamed, Target};
 
 /// A network inside a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +25,8 @@ pub enum Component {
     T5,
     /// A ControlNet of Stable Diffusion 1, 2 or SDXL.
     ControlNet,
+    /// A T2I-Adapter for the same.
+    Adapter,
 }
 
 /// Whose names the tensors have.
@@ -63,14 +65,18 @@ pub(super) const FLUX: &str = "double_blocks.0.img_attn.qkv.weight";
 const UNET: &[&str] = &["model.diffusion_model.", "diffusion_model.", "unet.", ""];
 const VAE: &[&str] = &["first_stage_model.", "vae.", ""];
 const CONTROLNET: &[&str] = &["control_model.", "controlnet.", ""];
+const ADAPTER: &[&str] = &["adapter.", ""];
 const CLIP_L: &[&str] =
     &["cond_stage_model.transformer.", "conditioner.embedders.0.transformer.", "text_encoders.clip_l.transformer."];
 const CLIP_G: &[&str] = &["cond_stage_model.1.transformer.", "text_encoders.clip_g.transformer."];
 
-const MARKERS: [Marker; 20] = [
+const MARKERS: [Marker; 23] = [
     // Before the UNet, half of which it is.
     marker(Component::ControlNet, Naming::Original, "input_hint_block.0.weight", CONTROLNET),
     marker(Component::ControlNet, Naming::Diffusers, "controlnet_cond_embedding.conv_in.weight", CONTROLNET),
+    marker(Component::Adapter, Naming::Diffusers, "adapter.body.0.resnets.0.block1.weight", &[""]),
+    marker(Component::Adapter, Naming::Original, "body.0.block1.weight", ADAPTER),
+    marker(Component::Adapter, Naming::Original, "body.0.body.0.block1.weight", ADAPTER),
     marker(Component::Unet, Naming::Original, "input_blocks.0.0.weight", UNET),
     marker(Component::Unet, Naming::Diffusers, "down_blocks.0.resnets.0.time_emb_proj.weight", UNET),
     marker(Component::Transformer, Naming::Original, FLUX, UNET),
@@ -147,6 +153,10 @@ impl Part {
             (Component::ControlNet, Naming::Original) => {
                 let layers = unet::layers_per_block(inner());
                 Renamed::new(Arc::clone(source), &self.prefix, |name| controlnet::rename(name, layers))
+            }
+            (Component::Adapter, Naming::Original) => {
+                let depth = t2i_adapter::depth(inner());
+                Renamed::new(Arc::clone(source), &self.prefix, |name| t2i_adapter::rename(name, depth))
             }
             (Component::Transformer, Naming::Original) if source.info(&format!("{}{FLUX}", self.prefix)).is_some() => {
                 Renamed::new(Arc::clone(source), &self.prefix, flux::rename)

@@ -15,6 +15,7 @@ pub fn of(component: Component, tensors: &dyn ParamSource) -> Map<String, Value>
     let fields = match component {
         Component::Unet => Some(sizes.unet()),
         Component::ControlNet => sizes.controlnet(),
+        Component::Adapter => sizes.adapter(),
         Component::Vae => sizes.vae(),
         Component::ClipL | Component::ClipH | Component::ClipG => sizes.clip(component),
         Component::Transformer => transformer::of(&sizes),
@@ -91,6 +92,35 @@ impl Sizes<'_> {
             depth => *fields["transformer_layers_per_block"].as_array_mut()?.last_mut()? = depth.into(),
         }
         Some(fields)
+    }
+
+    /// Pictures have three channels or one, and squares of 8 pixels or, for SDXL, of 16 lie in each value.
+    fn adapter(&self) -> Option<Value> {
+        let blocks = self.count("adapter.body.{}.resnets.0.block1.weight");
+        let light = self.0.info("adapter.body.0.out_conv.weight").is_some();
+        let (first, width) = if light {
+            ("adapter.body.0.in_conv.weight", "out_conv.weight")
+        } else {
+            ("adapter.conv_in.weight", "resnets.0.block2.weight")
+        };
+        let unshuffled = self.dim(first, 1)?;
+        let side = if unshuffled.is_multiple_of(256) { 16 } else { 8 };
+        // Light ones have their last width twice.
+        let widths = 0..blocks - usize::from(light);
+        let channels: Vec<usize> = widths.filter_map(|i| self.dim(&format!("adapter.body.{i}.{width}"), 0)).collect();
+        let kind = match (light, side) {
+            (true, _) => "light_adapter",
+            (false, 16) => "full_adapter_xl",
+            (false, _) => "full_adapter",
+        };
+        Some(json!({
+            "_class_name": "T2IAdapter",
+            "adapter_type": kind,
+            "in_channels": unshuffled / (side * side),
+            "downscale_factor": side,
+            "channels": channels,
+            "num_res_blocks": self.count("adapter.body.0.resnets.{}.block1.weight"),
+        }))
     }
 
     fn vae(&self) -> Option<Value> {

@@ -43,7 +43,7 @@ impl ControlFiles {
     /// [`Error::Model`] when there is no such ControlNet, when it is something else, or not whole; [`Error::Weights`] when a file is
     /// damaged.
     pub fn find(name: &str, family: Family) -> Result<Self> {
-        let (mut entry, mut stands_for, settings) = (entry(name, family)?, None, Settings::from_env());
+        let (mut entry, settings) = (entry(name, family)?, Settings::from_env());
         let place = match (Path::new(name), entry) {
             // A link whose target is gone is a path that was meant.
             (path, _) if path.symlink_metadata().is_ok() => path.into(),
@@ -52,13 +52,15 @@ impl ControlFiles {
                 (Err(e), union) => {
                     let there = union.and_then(|union| Some((union, locate(&union.alias, &settings).ok()?)));
                     let (union, place) = there.ok_or(e)?;
-                    (entry, stands_for) = (Some(union), Some(name.to_lowercase()));
+                    entry = Some(union);
                     place
                 }
             },
             (_, None) if RepoId::parse(name).is_ok() => locate(name, &settings)?,
             (_, None) => return Err(unknown(name)),
         };
+        let is_union = |entry: &&Entry| entry.control.as_deref() == Some(UNION) && by_kind(name);
+        let stands_for = entry.filter(is_union).map(|_| name.to_lowercase()).filter(|kind| kind != UNION);
         Ok(ControlFiles { part: part(CONTROLNET, "", "--control", &place)?, place, entry, stands_for })
     }
 
@@ -205,10 +207,11 @@ fn entry(name: &str, family: Family) -> Result<Option<&'static Entry>> {
             )),
         };
     }
-    if !registry::control_kinds().iter().any(|kind| kind.eq_ignore_ascii_case(name)) {
+    if !by_kind(name) {
         return Ok(registry::by_repo(name));
     }
-    registry::by_control(name, short(family)).map(Some).ok_or_else(|| {
+    let of_kind = |kind| registry::by_control(kind, short(family));
+    of_kind(name).or_else(|| of_kind(UNION)).map(Some).ok_or_else(|| {
         let mut have = registry::control_kinds();
         have.retain(|kind| registry::by_control(kind, short(family)).is_some());
         have.sort_unstable();
@@ -221,8 +224,12 @@ fn entry(name: &str, family: Family) -> Result<Option<&'static Entry>> {
 
 /// The ControlNet for several kinds of maps that can stand in for that of one kind.
 fn union(known: &Entry, name: &str, family: Family) -> Option<&'static Entry> {
-    let by_kind = known.control.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case(name));
-    registry::by_control(UNION, short(family)).filter(|union| by_kind && union.alias != known.alias)
+    registry::by_control(UNION, short(family)).filter(|union| by_kind(name) && union.alias != known.alias)
+}
+
+/// Whether a name that is no path is that of a kind of maps.
+fn by_kind(name: &str) -> bool {
+    registry::control_kinds().iter().any(|kind| kind.eq_ignore_ascii_case(name))
 }
 
 /// A family's name in the registry.

@@ -82,6 +82,32 @@ fn kinds_that_a_union_does_not_know_are_refused() {
     outcome.says(&["is for SDXL", "SD 1.x"]);
 }
 
+#[test]
+fn a_union_that_is_here_stands_in_for_a_net_that_is_not() {
+    let sandbox = sandbox("sdxl", &[]);
+    let run = |control: &str| {
+        let fixed = ["controlnet", "-m", "sdxl", "-o", "-", "a cat", "--seed", "3", "--steps", "2", "--dtype", "f32"];
+        let map = ["-W", "64", "-H", "64", "--preprocessor", "none", "--control", &format!("{control}=map.png")];
+        let mut command = sandbox.command(fixed.iter().chain(&map));
+        Outcome::new(command.env("HF_HOME", sandbox.path("hf")).env_remove("HF_HUB_CACHE").output().unwrap())
+    };
+    run("canny").fails(exit_code::MODEL).says(&["sdgen download cn-sdxl-canny"]);
+    // There is no net of SDXL for this kind alone that has a short name.
+    run("normal").fails(exit_code::MODEL).says(&["sdgen download cn-sdxl-union"]);
+    let repository = sandbox.path("hf/hub/models--xinsir--controlnet-union-sdxl-1.0");
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    for folder in ["refs", "snapshots"] {
+        fs::create_dir_all(repository.join(folder)).unwrap();
+    }
+    fs::write(repository.join("refs/main"), commit).unwrap();
+    union(&repository.join("snapshots").join(commit));
+    let at_once = pixels(&run("union#canny").succeeds().stdout);
+    let outcome = run("canny").succeeds().says(&["`cn-sdxl-union`", "map of the kind `canny`"]);
+    assert_eq!(pixels(&outcome.stdout), at_once);
+    assert!(difference(&pixels(&run("normal").succeeds().stdout), &at_once).1 > 0.05);
+    run("union").fails(exit_code::USAGE).says(&["#canny"]);
+}
+
 /// The name in TencentARC's code of a tensor of an adapter with so many residual blocks in each block, or of a light one.
 fn original(name: &str, depth: Option<usize>) -> String {
     let parts: Vec<&str> = name.split('.').collect();

@@ -197,7 +197,7 @@ fn passes_stay_inside() {
         for at_end in [false, true] {
             let values = wave(2 * rows * columns);
             let (x, mut out) = (Guarded::new(&values, at_end), Guarded::new(&values, at_end));
-            transpose(&x, rows, columns, &mut out);
+            Isa::all().into_iter().for_each(|isa| transpose(isa, &x, rows, columns, &mut out));
         }
     }
 }

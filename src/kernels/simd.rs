@@ -36,10 +36,9 @@ pub(super) trait Vector: Copy {
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
     /// The larger of each two numbers.
     unsafe fn max(self, other: Self) -> Self;
-    /// The smaller of each two numbers.
-    unsafe fn min(self, other: Self) -> Self;
-    /// `self * 2^n`, where n stands in the last bits of `whole` as [`super::math`]'s exponential function puts it there; |n| < 127.
-    unsafe fn scale(self, whole: Self) -> Self;
+    /// `self * 2^n` of numbers between 0.5 and 2, where n stands in the last bits of `whole` as [`super::math`]'s exponential function puts
+    /// it there; |n| < 126.
+    unsafe fn raise(self, whole: Self) -> Self;
     /// Of the values of `a` and then `b` those at even and those at odd places.
     unsafe fn split(a: Self, b: Self) -> [Self; 2];
     /// The reverse of [`Vector::split`].
@@ -106,7 +105,7 @@ pub(super) fn bits(floats: &[f32]) -> &[u32] {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! vector {
     ($vector:ty, $lanes:literal, $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident,
-     $max:ident, $min:ident, |$value:ident, $whole:ident| $scale:expr,
+     $max:ident, |$value:ident, $whole:ident| $raise:expr,
      |$x:ident, $factor:ident, $sum:ident| $mul_add:expr,
      |$a:ident, $b:ident| $split:expr, |$even:ident, $odd:ident| $zip:expr
      $(, |$halves:ident| $widen:expr)?) => {
@@ -171,16 +170,10 @@ macro_rules! vector {
             }
 
             #[inline(always)]
-            unsafe fn min(self, other: Self) -> Self {
-                // SAFETY: as above.
-                unsafe { $min(self, other) }
-            }
-
-            #[inline(always)]
-            unsafe fn scale(self, whole: Self) -> Self {
+            unsafe fn raise(self, whole: Self) -> Self {
                 let ($value, $whole) = (self, whole);
                 // SAFETY: as above.
-                unsafe { $scale }
+                unsafe { $raise }
             }
 
             #[inline(always)]

@@ -2,34 +2,83 @@
 
 use rayon::prelude::*;
 
-/// Side of a square that is turned at a time.
+use super::isa::{per_isa, Isa};
+
+/// Side of a square that is turned in registers.
 const SIDE: usize = 16;
 
 /// `x` [matrices, rows, columns] to `out` [matrices, columns, rows].
 ///
 /// # Panics
 /// When the slices have other sizes.
-pub fn transpose(x: &[f32], rows: usize, columns: usize, out: &mut [f32]) {
+pub fn transpose(isa: Isa, x: &[f32], rows: usize, columns: usize, out: &mut [f32]) {
     let size = rows * columns;
     assert!(x.len() == out.len() && (size == 0 && x.is_empty() || size > 0 && x.len().is_multiple_of(size)));
     if size == 0 {
         return;
     }
     out.par_chunks_mut(size).zip(x.par_chunks(size)).for_each(|(out, x)| {
-        out.par_chunks_mut(SIDE * rows).enumerate().for_each(|(strip, out)| turn(x, columns, strip * SIDE, rows, out));
+        out.par_chunks_mut(SIDE * rows).enumerate().for_each(|(strip, out)| {
+            turn_floats(isa, x, columns, strip * SIDE, rows, out);
+        });
     });
 }
 
-/// Columns `first..` of `x` to the rows of `out`, as many as it has.
-fn turn(x: &[f32], columns: usize, first: usize, rows: usize, out: &mut [f32]) {
-    for start in (0..rows).step_by(SIDE) {
-        let end = (start + SIDE).min(rows);
-        for (column, out) in out.chunks_exact_mut(rows).enumerate() {
-            for (row, out) in (start..end).zip(&mut out[start..end]) {
-                *out = x[row * columns + first + column];
+per_isa! {
+    pub(super) fn turn_halves(lines: &[u16], len: usize, first: usize, height: usize, to: &mut [u16]) {
+        turn(lines, len, first, height, to);
+    }
+}
+
+per_isa! {
+    pub(super) fn turn_floats(lines: &[f32], len: usize, first: usize, height: usize, to: &mut [f32]) {
+        turn(lines, len, first, height, to);
+    }
+}
+
+/// `lines` of `len` values each, of which those from `first` on become `to` [values][height]: squares in registers, the rest value by
+/// value. Places of lines beyond the last stay as they are.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "its callers are compiled for several instruction sets")]
+fn turn<T: Copy + Default>(lines: &[T], len: usize, first: usize, height: usize, to: &mut [T]) {
+    let (count, units) = (lines.len() / len, to.len() / height);
+    for line in (0..count).step_by(SIDE) {
+        let some = &lines[line * len..(line + SIDE).min(count) * len];
+        for unit in (0..units).step_by(SIDE) {
+            let to = &mut to[unit * height..(unit + SIDE).min(units) * height];
+            let from = first + unit;
+            if some.len() == SIDE * len && to.len() == SIDE * height {
+                let mut square = [[T::default(); SIDE]; SIDE];
+                for (row, line) in square.iter_mut().zip(some.chunks_exact(len)) {
+                    row.copy_from_slice(&line[from..from + SIDE]);
+                }
+                let turned = zipped(zipped(zipped(zipped(square))));
+                for (row, to) in turned.iter().zip(to.chunks_exact_mut(height)) {
+                    to[line..line + SIDE].copy_from_slice(row);
+                }
+                continue;
+            }
+            for (i, to) in to.chunks_exact_mut(height).enumerate() {
+                to[line..].iter_mut().zip(some.chunks_exact(len)).for_each(|(to, line)| *to = line[from + i]);
             }
         }
     }
+}
+
+/// Each row of the first half with the one of the second half between its values, as two rows. Four times, and the square is turned.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "its callers are compiled for several instruction sets")]
+fn zipped<T: Copy + Default>(rows: [[T; SIDE]; SIDE]) -> [[T; SIDE]; SIDE] {
+    let mut result = [[T::default(); SIDE]; SIDE];
+    for i in 0..SIDE / 2 {
+        for j in 0..SIDE / 2 {
+            result[2 * i][2 * j] = rows[i][j];
+            result[2 * i][2 * j + 1] = rows[i + SIDE / 2][j];
+            result[2 * i + 1][2 * j] = rows[i][j + SIDE / 2];
+            result[2 * i + 1][2 * j + 1] = rows[i + SIDE / 2][j + SIDE / 2];
+        }
+    }
+    result
 }
 
 #[cfg(test)]
@@ -40,11 +89,13 @@ mod tests {
     fn rows_become_columns() {
         for (matrices, rows, columns) in [(1, 1, 1), (2, 1, 40), (3, 40, 1), (2, 33, 17), (1, 16, 32)] {
             let x: Vec<f32> = (0..matrices * rows * columns).map(|i| i as f32).collect();
-            let mut out = vec![0.0; x.len()];
-            transpose(&x, rows, columns, &mut out);
-            for (i, value) in out.iter().enumerate() {
-                let (matrix, column, row) = (i / (rows * columns), i / rows % columns, i % rows);
-                assert_eq!(*value, x[(matrix * rows + row) * columns + column]);
+            for isa in Isa::all() {
+                let mut out = vec![f32::NAN; x.len()];
+                transpose(isa, &x, rows, columns, &mut out);
+                for (i, value) in out.iter().enumerate() {
+                    let (matrix, column, row) = (i / (rows * columns), i / rows % columns, i % rows);
+                    assert_eq!(*value, x[(matrix * rows + row) * columns + column]);
+                }
             }
         }
     }

@@ -37,9 +37,9 @@ fn turned(x: &Tensor) -> Result<Tensor> {
         return x.transpose(1, 2)?.contiguous();
     }
     let x = x.contiguous()?;
-    let values = floats(&x)?;
+    let (values, isa) = (floats(&x)?, cpu::isa()?);
     cpu::filled((batch, columns, rows), |y| {
-        transpose(&values, rows, columns, y);
+        transpose(isa, &values, rows, columns, y);
         Ok(())
     })
 }

@@ -1,10 +1,9 @@
 //! Blocks of panels from lines of weights: where each unit of a block comes from, and the ways to bring many there at once.
 
-use super::super::isa::{per_isa, Isa};
+use super::super::isa::Isa;
+use super::super::transpose::{turn_floats, turn_halves};
 use super::packed::{Panels, Side};
 
-/// Side of a square that is turned in registers.
-const SIDE: usize = 16;
 /// Lines that are read side by side where units are brought one by one, fewer than the ways of a first-level cache.
 const LINES: usize = 8;
 
@@ -38,62 +37,6 @@ impl Whole for f32 {
     fn turn(isa: Isa, lines: &[Self], len: usize, first: usize, height: usize, to: &mut [Self]) {
         turn_floats(isa, lines, len, first, height, to);
     }
-}
-
-per_isa! {
-    fn turn_halves(lines: &[u16], len: usize, first: usize, height: usize, to: &mut [u16]) {
-        turn(lines, len, first, height, to);
-    }
-}
-
-per_isa! {
-    pub(super) fn turn_floats(lines: &[f32], len: usize, first: usize, height: usize, to: &mut [f32]) {
-        turn(lines, len, first, height, to);
-    }
-}
-
-/// Squares in registers, the rest value by value.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "its callers are compiled for several instruction sets")]
-fn turn<T: Copy + Default>(lines: &[T], len: usize, first: usize, height: usize, to: &mut [T]) {
-    let (count, units) = (lines.len() / len, to.len() / height);
-    for line in (0..count).step_by(SIDE) {
-        let some = &lines[line * len..(line + SIDE).min(count) * len];
-        for unit in (0..units).step_by(SIDE) {
-            let to = &mut to[unit * height..(unit + SIDE).min(units) * height];
-            let from = first + unit;
-            if some.len() == SIDE * len && to.len() == SIDE * height {
-                let mut square = [[T::default(); SIDE]; SIDE];
-                for (row, line) in square.iter_mut().zip(some.chunks_exact(len)) {
-                    row.copy_from_slice(&line[from..from + SIDE]);
-                }
-                let turned = zipped(zipped(zipped(zipped(square))));
-                for (row, to) in turned.iter().zip(to.chunks_exact_mut(height)) {
-                    to[line..line + SIDE].copy_from_slice(row);
-                }
-                continue;
-            }
-            for (i, to) in to.chunks_exact_mut(height).enumerate() {
-                to[line..].iter_mut().zip(some.chunks_exact(len)).for_each(|(to, line)| *to = line[from + i]);
-            }
-        }
-    }
-}
-
-/// Each row of the first half with the one of the second half between its values, as two rows. Four times, and the square is turned.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "its callers are compiled for several instruction sets")]
-fn zipped<T: Copy + Default>(rows: [[T; SIDE]; SIDE]) -> [[T; SIDE]; SIDE] {
-    let mut result = [[T::default(); SIDE]; SIDE];
-    for i in 0..SIDE / 2 {
-        for j in 0..SIDE / 2 {
-            result[2 * i][2 * j] = rows[i][j];
-            result[2 * i][2 * j + 1] = rows[i + SIDE / 2][j];
-            result[2 * i + 1][2 * j] = rows[i][j + SIDE / 2];
-            result[2 * i + 1][2 * j + 1] = rows[i + SIDE / 2][j + SIDE / 2];
-        }
-    }
-    result
 }
 
 /// The blocks of a panel from lines whose values are units already.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::super::quant::Quantized;
 use super::super::simd::{floats, floats_mut};
-use super::arrange::turn_floats;
+use super::super::transpose::turn_floats;
 use super::micro::Kernel;
 use super::packed::Panels;
 

@@ -14,10 +14,9 @@ vector!(
     vsubq_f32,
     vmulq_f32,
     vmaxq_f32,
-    vminq_f32,
     |value, whole| {
         let exponent = vshlq_n_s32::<23>(vreinterpretq_s32_f32(whole));
-        vmulq_f32(value, vreinterpretq_f32_s32(vaddq_s32(exponent, vdupq_n_s32(127 << 23))))
+        vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(value), exponent))
     },
     |x, factor, sum| vfmaq_f32(sum, x, factor),
     |a, b| [vuzp1q_f32(a, b), vuzp2q_f32(a, b)],

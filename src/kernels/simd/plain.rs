@@ -49,13 +49,8 @@ impl Vector for [f32; 4] {
     }
 
     #[inline(always)]
-    unsafe fn min(self, other: Self) -> Self {
-        std::array::from_fn(|i| if self[i] < other[i] { self[i] } else { other[i] })
-    }
-
-    #[inline(always)]
-    unsafe fn scale(self, whole: Self) -> Self {
-        std::array::from_fn(|i| self[i] * f32::from_bits((whole[i].to_bits() << 23).wrapping_add(127 << 23)))
+    unsafe fn raise(self, whole: Self) -> Self {
+        std::array::from_fn(|i| f32::from_bits(self[i].to_bits().wrapping_add(whole[i].to_bits() << 23)))
     }
 
     #[inline(always)]

@@ -14,10 +14,9 @@ vector!(
     _mm512_sub_ps,
     _mm512_mul_ps,
     _mm512_max_ps,
-    _mm512_min_ps,
     |value, whole| {
         let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(whole));
-        _mm512_mul_ps(value, _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(127 << 23))))
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(value), exponent))
     },
     |x, factor, sum| _mm512_fmadd_ps(x, factor, sum),
     |a, b| {
@@ -43,10 +42,9 @@ vector!(
     _mm256_sub_ps,
     _mm256_mul_ps,
     _mm256_max_ps,
-    _mm256_min_ps,
     |value, whole| {
         let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(whole));
-        _mm256_mul_ps(value, _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(127 << 23))))
+        _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(value), exponent))
     },
     |x, factor, sum| _mm256_fmadd_ps(x, factor, sum),
     |a, b| {

@@ -2,24 +2,31 @@
 
 use std::process::ExitCode;
 
-use sdgen::cli::{self, Parsed};
+use sdgen::cli::{self, Invocation, Parsed};
+use sdgen::config::Surroundings;
 use sdgen::error::exit_code;
 use sdgen::ui::Ui;
 use sdgen::{commands, Error};
 
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().collect();
-    match cli::reference::complete(&args) {
+    let typed: Vec<_> = std::env::args_os().collect();
+    match cli::reference::complete(&typed) {
         Ok(true) => return ExitCode::from(exit_code::OK),
         Ok(false) => {}
-        Err(e) => return report(&mut Ui::new(cli::message_options(&args)), &e),
+        Err(e) => return report(&mut Ui::new(cli::message_options(&typed)), &e),
     }
-    let command = match cli::parse(&args) {
-        Ok(Parsed::Command(command)) => command,
-        Ok(Parsed::Text(text)) => return show(&text),
-        Err(e) => return report(&mut Ui::new(cli::message_options(&args)), &e),
+    let invocation = match cli::parse_within(typed.clone(), &Surroundings::of_process()) {
+        Ok(invocation) => invocation,
+        Err(e) => return report(&mut Ui::new(cli::message_options(&typed)), &e),
+    };
+    let Invocation { parsed, args, notes, warnings } = invocation;
+    let command = match parsed {
+        Parsed::Command(command) => command,
+        Parsed::Text(text) => return show(&text),
     };
     let mut ui = Ui::new(command.ui_options());
+    notes.iter().for_each(|note| ui.note(note));
+    warnings.iter().for_each(|warning| ui.warning(warning));
     match commands::run(&command, &mut ui).and_then(|()| ui.close()) {
         Ok(()) => ExitCode::from(exit_code::OK),
         Err(e) => {

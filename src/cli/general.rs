@@ -1,5 +1,7 @@
 //! What the program says while it works.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Args};
 
 use crate::ui::{ColorChoice, UiOptions};
@@ -33,6 +35,14 @@ pub struct GeneralArgs {
     /// Use no network [default: only `download` does].
     #[arg(long)]
     pub offline: bool,
+
+    /// Take settings from this file alone [default: sdgen.toml here, and the user's].
+    #[arg(long, value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+
+    /// Take settings from no file [default: off].
+    #[arg(long, overrides_with = "config_file")]
+    pub no_config: bool,
 
     /// Print help: `-h` in short, `--help` in full.
     #[arg(short = 'h', long, action = ArgAction::Help)]

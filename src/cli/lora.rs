@@ -34,7 +34,7 @@ pub struct LoraArgs {
     /// sd-webui-lora-block-weight has them: 17 for SD 1.x and 2.x (BASE, IN01, IN02, IN04, IN05, IN07, IN08, MID, OUT03 to OUT11), 12
     /// for SDXL (BASE, IN04, IN05, IN07, IN08, MID, OUT00 to OUT05), or 26 and 20 for all blocks. BASE is the text encoders and what
     /// lies outside of the blocks. LORA is the name of one LoRA's file without its ending; otherwise all are meant.
-    #[arg(long, value_name = "[LORA:]WEIGHTS", value_parser = parse_blocks, requires = "loras")]
+    #[arg(long, value_name = "[LORA:]WEIGHTS", value_parser = parse_blocks)]
     pub lora_blocks: Vec<LoraBlocks>,
     /// Refuse LoRAs that fit the model only in part.
     #[arg(long)]
@@ -61,10 +61,8 @@ impl LoraArgs {
             let mut meant =
                 loras.iter_mut().filter(|lora| name.as_ref().is_none_or(|name| is_called(lora, name))).peekable();
             if meant.peek().is_none() {
-                let message = format!(
-                    "`--lora-blocks` is for a LoRA `{}`, which is not given",
-                    name.as_deref().unwrap_or_default()
-                );
+                let which = name.as_ref().map_or("one".into(), |name| format!("`{name}`"));
+                let message = format!("`--lora-blocks` is for a LoRA, and {which} is not given");
                 return Err(Error::usage(message, "give the LoRA with `--lora`, or leave out the name to mean all"));
             }
             meant.for_each(|lora| lora.blocks = Some(weights.clone()));
@@ -123,6 +121,6 @@ mod tests {
 
     #[test]
     fn weights_of_blocks_need_a_lora() {
-        assert!(loras(&["--lora-blocks", "MID=0"]).is_err());
+        assert!(loras(&["--lora-blocks", "MID=0"]).unwrap_err().to_string().contains("not given"));
     }
 }

@@ -1,16 +1,17 @@
 //! The command line: what can be typed, its help and its errors.
 //!
 //! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`download`], [`verify`], [`info`], [`convert`],
-//! [`lora_merge`], [`preprocess`], [`bench`], [`completions`], [`man`]), one a group of options that subcommands share ([`model`],
-//! [`lora`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`general`]),
-//! [`shard`] the value of one; [`paint`] is the groups
-//! of those that make pictures. A value is checked by its parser in `values`, options against each other in `checks`; both say what to
-//! give instead. `reference` makes completions, man pages and documents of all this. Only `main` and `commands` call this module.
+//! [`lora_merge`], [`preprocess`], [`bench`], [`preset`], [`config`], [`completions`], [`man`]), one a group of options that subcommands share
+//! ([`model`], [`lora`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`],
+//! [`general`]), [`shard`] the value of one; [`paint`] is the groups of those that make pictures. `layers` adds what files and variables say. A value is checked by its
+//! parser in `values`, options against each other in `checks`; both say what to give instead. `reference` makes completions, man pages and
+//! documents of all this. Only `main` and `commands` call this module.
 
 pub mod bench;
 mod checks;
 pub mod completions;
 pub mod compute;
+pub mod config;
 pub mod control;
 pub mod controlnet;
 pub mod convert;
@@ -23,6 +24,7 @@ pub mod img2img;
 pub mod info;
 pub mod inpaint;
 pub mod input;
+mod layers;
 pub mod lora;
 pub mod lora_merge;
 pub mod man;
@@ -31,6 +33,7 @@ pub mod model;
 pub mod output;
 pub mod paint;
 pub mod preprocess;
+pub mod preset;
 pub mod prompt;
 pub mod recipe;
 pub mod reference;
@@ -42,14 +45,18 @@ pub mod verify;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::general::GeneralArgs;
+use self::layers::Layered;
+use self::preset::PresetAction;
+use crate::config::{Given, Surroundings};
 use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
 pub use bench::BenchArgs;
 pub use completions::CompletionsArgs;
+pub use config::ConfigArgs;
 pub use controlnet::ControlnetArgs;
 pub use convert::ConvertArgs;
 pub use download::DownloadArgs;
@@ -62,6 +69,7 @@ pub use lora_merge::LoraMergeArgs;
 pub use man::ManArgs;
 pub use paint::PaintArgs;
 pub use preprocess::PreprocessArgs;
+pub use preset::PresetArgs;
 pub use verify::VerifyArgs;
 
 /// Stable Diffusion pictures from the command line.
@@ -102,6 +110,8 @@ pub enum Command {
     LoraMerge(Box<LoraMergeArgs>),
     Completions(CompletionsArgs),
     Man(ManArgs),
+    Preset(PresetArgs),
+    Config(Box<ConfigArgs>),
 }
 
 impl Command {
@@ -120,8 +130,19 @@ impl Command {
             Command::Info(args) => &args.general,
             Command::Convert(args) => &args.general,
             Command::LoraMerge(args) => &args.general,
+            Command::Preset(args) => args.action.general(),
+            Command::Config(args) => &args.options.paint.general,
             Command::Completions(_) | Command::Man(_) => return None,
         })
+    }
+
+    /// Where the settings go of a command that is about them.
+    fn settings_mut(&mut self) -> Option<&mut Vec<Given>> {
+        match self {
+            Command::Config(args) => Some(&mut args.options.given),
+            Command::Preset(PresetArgs { action: PresetAction::Save(args) }) => Some(&mut args.options.given),
+            _ => None,
+        }
     }
 
     /// How it shows what happens. Where the result is one JSON object, no events go with it.
@@ -129,7 +150,7 @@ impl Command {
     pub fn ui_options(&self) -> UiOptions {
         let options = self.general().map(GeneralArgs::ui_options).unwrap_or_default();
         match self {
-            Command::Bench(_) => UiOptions { json: false, ..options },
+            Command::Bench(_) | Command::Config(_) => UiOptions { json: false, ..options },
             _ => options,
         }
     }
@@ -145,26 +166,62 @@ pub enum Parsed {
     Text(clap::Error),
 }
 
-/// Reads a command line, program name first.
+/// A command line with all that counts beside it.
+#[derive(Debug)]
+pub struct Invocation {
+    /// What it asks for.
+    pub parsed: Parsed,
+    /// The command line with the settings from elsewhere as options.
+    pub args: Vec<OsString>,
+    /// What is worth knowing of those settings.
+    pub notes: Vec<String>,
+    /// What of them has no effect.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a command line, program name first, and nothing else.
 ///
 /// # Errors
-/// [`crate::Error::Usage`] for what is unknown, missing, outside its range or contradictory.
+/// As [`parse_within`].
 pub fn parse<I>(args: I) -> Result<Parsed>
 where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    parse_within(args.into_iter().map(Into::into).collect(), &Surroundings::default()).map(|i| i.parsed)
+}
+
+/// Reads a command line, program name first, and the settings that are found around it.
+///
+/// # Errors
+/// [`crate::Error::Usage`] for what is unknown, missing, outside its range or contradictory, wherever it was said.
+pub fn parse_within(args: Vec<OsString>, surroundings: &Surroundings) -> Result<Invocation> {
     let color = match message_options(&args).color {
         ColorChoice::Auto => clap::ColorChoice::Auto,
         ColorChoice::Always => clap::ColorChoice::Always,
         ColorChoice::Never => clap::ColorChoice::Never,
     };
-    let matches = Cli::command().color(color).try_get_matches_from(args);
-    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => Ok(Parsed::Command(cli.command)),
-        Err(e) if usage::is_text(&e) => Ok(Parsed::Text(e)),
-        Err(e) => Err(usage::to_error(&e)),
+    let definition = layers::definition().color(color);
+    let typed = match definition.clone().try_get_matches_from(&args) {
+        Ok(matches) => matches,
+        Err(e) if usage::is_text(&e) => return Ok(Invocation::of(Parsed::Text(e), args)),
+        Err(e) => return Err(usage::to_error(&e, &Layered::default())),
+    };
+    let layered = Layered::of(&definition, &typed, surroundings)?;
+    let args = layered.words(&args);
+    let matches = definition.try_get_matches_from(&args);
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let mut command = cli.map_err(|e| usage::to_error(&e, &layered))?.command;
+    let Layered { notes, warnings, winners, typed, .. } = layered;
+    if let Some(settings) = command.settings_mut() {
+        *settings = typed.into_iter().chain(winners).collect();
+    }
+    Ok(Invocation { notes, warnings, ..Invocation::of(Parsed::Command(command), args) })
+}
+
+impl Invocation {
+    fn of(parsed: Parsed, args: Vec<OsString>) -> Self {
+        Invocation { parsed, args, notes: Vec::new(), warnings: Vec::new() }
     }
 }
 
@@ -190,7 +247,7 @@ mod tests {
 
     #[test]
     fn definition_is_consistent() {
-        Cli::command().debug_assert();
+        layers::definition().debug_assert();
     }
 
     #[test]

@@ -111,8 +111,10 @@ impl PaintArgs {
 
     fn prompt(&self) -> Result<Prompt> {
         let args = &self.prompt;
+        let text = checks::prompt(args)?;
         Ok(Prompt {
-            text: checks::prompt(args)?.into(),
+            // Each prompt of a file is dressed when it is read.
+            text: if args.prompt_file.is_some() { text.into() } else { args.dressed(text) },
             text_2: args.prompt_2.clone(),
             negative: args.negative_prompt.clone(),
             negative_2: args.negative_prompt_2.clone(),

@@ -39,6 +39,14 @@ pub struct PromptArgs {
     #[arg(long, value_name = "I/N", value_parser = super::shard::parse)]
     pub shard: Option<ShardArg>,
 
+    /// A text before each prompt [default: none].
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub prompt_prefix: String,
+
+    /// A text behind each prompt, as in `--prompt-suffix ", watercolor"` [default: none].
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub prompt_suffix: String,
+
     /// What not to paint [default: none].
     ///
     /// It has no effect at a guidance of 1 and below. For SDXL, none differs from an empty text: none is zeros.
@@ -86,4 +94,12 @@ pub struct PromptArgs {
     /// `__name__` is replaced by a line of DIR/name.txt, drawn from the seed.
     #[arg(long, value_name = "DIR")]
     pub wildcards: Option<PathBuf>,
+}
+
+impl PromptArgs {
+    /// A prompt with what stands before and behind each.
+    #[must_use]
+    pub fn dressed(&self, prompt: &str) -> String {
+        [&self.prompt_prefix, prompt, &self.prompt_suffix].concat()
+    }
 }

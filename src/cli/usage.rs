@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::layers::Layered;
 use crate::Error;
 
 /// Whether an "error" is help or the version.
@@ -12,17 +13,22 @@ pub fn is_text(e: &clap::Error) -> bool {
     matches!(e.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion)
 }
 
-/// A usage error with what clap and our parsers of values know.
-pub fn to_error(e: &clap::Error) -> Error {
+/// A usage error with what clap and our parsers of values know. Options that were not typed are called by where they come from.
+pub fn to_error(e: &clap::Error, layered: &Layered) -> Error {
+    let origin = layered.name(&option(e));
     if let Some(inner) = e.source().and_then(|s| s.downcast_ref::<Error>()) {
-        return Error::Usage { message: format!("`{}`: {inner}", option(e)), hint: inner.hint() };
+        let name = origin.unwrap_or_else(|| format!("`{}`", option(e)));
+        return Error::Usage { message: format!("{name}: {inner}"), hint: inner.hint() };
     }
     let hint = suggestion(e).unwrap_or_else(|| {
         command(e).map_or("see `sdgen --help` and `sdgen generate --help`".into(), |command| {
             format!("see `{command} --help`")
         })
     });
-    Error::usage(message(e), hint)
+    match origin {
+        Some(name) => Error::usage(format!("{name}: {}", message(e)), hint),
+        None => Error::usage(message(e), hint),
+    }
 }
 
 fn message(e: &clap::Error) -> String {

@@ -3,6 +3,7 @@
 
 mod bench;
 mod completions;
+mod config;
 mod convert;
 mod download;
 mod flux;
@@ -13,6 +14,7 @@ mod man;
 mod models;
 mod paint;
 mod preprocess;
+mod preset;
 mod save;
 mod studio;
 mod verify;
@@ -41,5 +43,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::LoraMerge(args) => lora_merge::lora_merge(args, ui),
         Command::Completions(args) => completions::completions(args, ui),
         Command::Man(args) => man::man(args, ui),
+        Command::Preset(args) => preset::preset(args, ui),
+        Command::Config(args) => config::config(args, ui),
     }
 }

@@ -11,22 +11,28 @@ use tempfile::TempDir;
 pub const QUICK: &[&str] =
     &["generate", "a red apple", "--steps", "2", "--seed", "7", "--device", "cpu", "--dtype", "f32"];
 
-/// An empty folder that is the working directory of commands.
-pub struct Sandbox(TempDir);
+/// An empty folder that is the working directory of commands, and one for what they keep for their user.
+pub struct Sandbox(TempDir, TempDir);
 
 impl Sandbox {
     pub fn new() -> Self {
-        Sandbox(tempfile::tempdir().unwrap())
+        Sandbox(tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
+    /// The user's folder of settings.
+    pub fn user(&self) -> PathBuf {
+        self.1.path().join("config/sdgen")
+    }
+
     /// The command, not yet run: working directory and environment are those of a user without settings.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdgen"));
         command.current_dir(self.0.path()).args(args).stdin(Stdio::null());
+        command.env("XDG_CONFIG_HOME", self.1.path().join("config"));
         for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(variable);
         }

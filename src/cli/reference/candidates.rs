@@ -8,6 +8,8 @@ use clap::builder::ValueHint;
 use clap::{Arg, Command, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _};
 
+use crate::config::preset::{self, Preset};
+use crate::config::Surroundings;
 use crate::control::Preprocessor;
 use crate::hub::registry::{self, Kind};
 use crate::sampling::{Rng, Sampler, SigmaSpacing};
@@ -47,6 +49,8 @@ fn tell(command: &str, arg: Arg) -> Arg {
         (_, "preprocessor") => arg.add(known(|| names(["auto", "none"]).into_iter().chain(maps()).collect())),
         (_, "device") => arg.add(known(|| names(["auto", "cpu", "cuda", "metal"]))),
         (_, "attention") => arg.add(known(|| names(["auto", "flash", "sliced"]))),
+        (_, "preset") => arg.add(or_files(presets, &["toml"])),
+        (_, "config_file") => arg.add(or_files(Vec::new, &["toml"])),
         (_, "seed") => arg.add(known(|| names(["random"]))),
         (_, "config" | "intermediates" | "save_control" | "wildcards" | "lora_dirs" | "dir") => {
             arg.value_hint(ValueHint::DirPath)
@@ -54,6 +58,14 @@ fn tell(command: &str, arg: Arg) -> Arg {
         (_, "output" | "junit") => arg.value_hint(ValueHint::AnyPath),
         _ => arg,
     }
+}
+
+/// The presets that can be named here, with what they are for. Those that are wrong are told when they are used.
+fn presets() -> Vec<Name> {
+    let surroundings = Surroundings::of_process();
+    let description = |preset: &Preset| preset.read(&surroundings).ok().and_then(|file| file.description);
+    let presets = preset::all(&surroundings).unwrap_or_default();
+    presets.iter().map(|preset| (preset.name.clone(), description(preset))).collect()
 }
 
 /// One of some names.

@@ -39,7 +39,7 @@ pub fn stream(base: &Request, file: &Path, args: (&PaintArgs, Option<&ControlArg
     }
     let mut painter = Painter::new(args, &output, machine, ui);
     let mut asked = 0;
-    for_each_line(base, &mut lines, shard, |line, request| {
+    for_each_line(base, &mut lines, (shard, paint), |line, request| {
         let batch = request.as_ref().map_or(base.image.batch, |request| request.image.batch).unwrap_or(1);
         let pictures = batch * paint.output.count;
         let next = painter.next() + pictures;
@@ -68,13 +68,13 @@ pub fn stream(base: &Request, file: &Path, args: (&PaintArgs, Option<&ControlArg
 fn for_each_line(
     base: &Request,
     lines: &mut Lines,
-    shard: Option<Shard>,
+    (shard, args): (Option<Shard>, &PaintArgs),
     mut act: impl FnMut(Option<usize>, Result<Request>) -> Result<()>,
 ) -> Result<()> {
     let mut order = 0;
     while let Some(Line { number, content }) = lines.next()? {
         let mine = shard.is_none_or(|shard| shard.takes(order));
-        act(mine.then_some(number), content.and_then(|content| of_line(base, &content)))?;
+        act(mine.then_some(number), content.and_then(|content| of_line(base, &content, args)))?;
         order += 1;
     }
     Ok(())
@@ -95,7 +95,7 @@ fn paint_line(request: &Request, number: usize, painter: &mut Painter<'_>, args:
 fn dry_runs(base: &Request, lines: &mut Lines, shard: Option<Shard>, args: &PaintArgs, ui: &mut Ui) -> Result<Tally> {
     let mut tally = Tally::default();
     let machine = Machine::new(args.compute.options())?;
-    for_each_line(base, lines, shard, |line, request| {
+    for_each_line(base, lines, (shard, args), |line, request| {
         let Some(number) = line else { return Ok(()) };
         ui.at_line(Some(number));
         match request.and_then(|request| first_plan(&request, args)) {
@@ -119,8 +119,8 @@ fn dry_runs(base: &Request, lines: &mut Lines, shard: Option<Shard>, args: &Pain
 }
 
 /// The request of a line.
-fn of_line(base: &Request, content: &Content) -> Result<Request> {
-    let request = match content {
+fn of_line(base: &Request, content: &Content, args: &PaintArgs) -> Result<Request> {
+    let mut request = match content {
         Content::Prompt(text) => {
             let mut request = base.clone();
             request.prompt.text.clone_from(text);
@@ -134,6 +134,7 @@ fn of_line(base: &Request, content: &Content) -> Result<Request> {
             request
         }
     };
+    request.prompt.text = args.prompt.dressed(&request.prompt.text);
     check_inputs(&request)?;
     request.validate()?;
     Ok(request)

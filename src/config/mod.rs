@@ -1,0 +1,29 @@
+//! Where settings come from besides the command line, and which of them wins.
+//!
+//! [`table`] is the one list of settings: presets, `sdgen.toml` and `SDGEN_*` variables are all read by it ([`file`](mod@file), [`variables`]).
+//! Each source is a [`Layer`] of texts that its options take; [`merge`] picks the winners, each with its [`Origin`], and [`words`] makes
+//! them part of the command line, so that they meet the checks of flags. [`places`] is where files are looked for. Only `cli` and
+//! `commands` call this module; it knows no clap and prints nothing.
+
+mod file;
+mod given;
+mod merge;
+mod places;
+pub mod preset;
+mod sources;
+pub mod table;
+mod value;
+mod variables;
+mod words;
+mod write;
+
+pub use file::{read_file, FileKind, SettingsFile};
+pub use given::{Given, Layer, Origin};
+pub use merge::{merge, Merged};
+pub use places::{Surroundings, FILE_NAME};
+pub use sources::{gather, Sources};
+pub use table::{Setting, SETTINGS};
+pub use value::Base;
+pub use variables::read_variables;
+pub use words::{shown, words};
+pub use write::{to_toml, value};

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::kernels::memory::unused;
 use crate::models::unet::UNetConfig;
 use crate::pipeline::footprint::Footprint;
-use crate::pipeline::{DenoiserConfig, Family, Machine, Plan, VaeTiling};
+use crate::pipeline::{DenoiserConfig, Family, Machine, Plan, PlannedControl, VaeTiling};
 use crate::{Error, Result};
 
 /// Bytes of a value: on the CPU activations are f32 in every precision.
@@ -111,7 +111,7 @@ fn of_denoiser(plan: &Plan, latents: (usize, usize)) -> u64 {
     let text = plan.request.prompt.max_tokens.unwrap_or(0);
     let tokens = (plan.family.tokens(plan.size()) + text) as u64;
     match &plan.family.denoiser {
-        DenoiserConfig::Unet(config) if plan.controls.is_empty() => of_unet(config, latents),
+        DenoiserConfig::Unet(config) if !plan.controls.iter().any(PlannedControl::is_net) => of_unet(config, latents),
         DenoiserConfig::Unet(config) => of_unet(config, latents) + of_residuals(config, latents),
         // The stream, its normed copy, and what is four times as wide inside the feed-forward part.
         DenoiserConfig::Flux(config) => tokens * 6 * config.width() as u64 * VALUE,

@@ -112,7 +112,7 @@ impl Plan {
         request.sampling.sigmas = Some(schedule.sigma_spacing());
         let mut warnings = loras.warnings;
         warnings.extend(without_effect(&request, &family));
-        warnings.extend(control::without_effect(&request, schedule.model_calls()));
+        warnings.extend(control::without_effect(&request, &controls, schedule.model_calls()));
         warnings.extend(schedule.notes().iter().cloned());
         Ok(Plan { request, files, family, loras: loras.all, schedule, canvas, controls, notes, warnings })
     }

@@ -10,6 +10,7 @@ mod attention;
 mod bad_models;
 mod bench;
 mod config;
+mod control_example;
 mod control_kinds;
 mod controlnet;
 mod convert;

@@ -35,6 +35,12 @@ pub struct PlannedControl {
 }
 
 impl PlannedControl {
+    /// Whether it is a ControlNet, which says something for each skip connection at each step.
+    #[must_use]
+    pub fn is_net(&self) -> bool {
+        matches!(self.config, ControlConfig::Net(_))
+    }
+
     /// What the ControlNet is shown, with black where it is hidden.
     #[must_use]
     pub fn shown(&self) -> RgbImage {
@@ -184,17 +190,18 @@ fn is_line_map(picture: &RgbImage) -> bool {
     picture.pixels().all(|pixel| matches!(pixel.0, [0, 0, 0] | [255, 255, 255]))
 }
 
-/// The ControlNets of a request that work at none of so many model calls, as warnings.
-pub fn without_effect(request: &Request, calls: usize) -> Vec<String> {
-    let idle = request.controls.iter().filter(|control| !(0..calls).any(|call| control.works_at(call, calls)));
-    idle.map(|control| {
+/// The ControlNets and T2I-Adapters of a request that work at none of so many model calls, as warnings.
+pub fn without_effect(request: &Request, planned: &[PlannedControl], calls: usize) -> Vec<String> {
+    let controls = request.controls.iter().zip(planned);
+    let idle = controls.filter(|(control, _)| !(0..calls).any(|call| control.works_at(call, calls)));
+    idle.map(|(control, planned)| {
         let why = match control.scale {
             0.0 => "its scale is 0".to_string(),
             _ => {
                 format!("none of {calls} calls of the model lies wholly between {} and {}", control.start, control.end)
             }
         };
-        format!("the ControlNet {} has no effect: {why}", model_label(&control.model))
+        format!("the {} {} has no effect: {why}", planned.config.what(), model_label(&control.model))
     })
     .collect()
 }

@@ -28,7 +28,7 @@ fn circle(way: f64) -> (f64, f64) {
 fn star(way: f64) -> (f64, f64) {
     let corner = |i: f64| {
         let (sin, cos) = (i * TAU / 10.0).sin_cos();
-        let radius = if i as u32 % 2 == 0 { 50.0 } else { 21.0 };
+        let radius = if (i as u32).is_multiple_of(2) { 50.0 } else { 21.0 };
         (64.0 + radius * sin, 66.0 - radius * cos)
     };
     let (from, part) = ((way * 10.0).floor(), (way * 10.0).fract());

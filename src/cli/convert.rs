@@ -19,9 +19,9 @@ Examples:
 
 /// Write a model in another layout, type of numbers or container.
 ///
-/// Stable Diffusion 1.x, 2.x and SDXL change between a folder in diffusers' layout and one file with the names of the original code.
-/// Any other file of weights (LoRAs, other families) can change its type of numbers and its container. A tensor at a time is in
-/// memory. The result appears whole or not at all; the model itself is not changed.
+/// Stable Diffusion 1.x, 2.x, SDXL, 3, 3.5 and FLUX.1 change between a folder in diffusers' layout and one file with the names of the
+/// original code. Any other file of weights (LoRAs, other families) can change its type of numbers and its container. A tensor at a
+/// time is in memory. The result appears whole or not at all; the model itself is not changed.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true, disable_help_flag = true, after_help = EXAMPLES)]
 pub struct ConvertArgs {

@@ -45,7 +45,7 @@ pub struct LoraMergeArgs {
     #[arg(short, long, value_name = "PATH")]
     pub output: PathBuf,
 
-    /// Make one LoRA of all, with the names of kohya's scripts.
+    /// Make one LoRA of all, with the names of kohya's scripts, or of PEFT in diffusers for FLUX.1 and Stable Diffusion 3.
     ///
     /// Ranks add up, and nothing is lost. Other kinds than LoRA and LoCon need --rank.
     #[arg(long)]

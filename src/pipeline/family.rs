@@ -206,9 +206,22 @@ impl Family {
         self.denoiser.unet().is_some() && self.text_encoders.len() == 2
     }
 
-    /// The published family that it is of, as its text encoders tell.
+    /// The components that LoRAs may change, by diffusers' names.
+    pub fn adaptable(&self) -> impl Iterator<Item = &'static str> {
+        let encoders = self.text_encoders.len() + usize::from(self.t5.is_some());
+        let encoders = ["text_encoder", "text_encoder_2", "text_encoder_3"].into_iter().take(encoders);
+        std::iter::once(self.denoiser.component()).chain(encoders)
+    }
+
+    /// The published family that it is of, as its transformer or its text encoders tell.
     #[must_use]
     pub fn published(&self) -> Published {
+        match &self.denoiser {
+            DenoiserConfig::Flux(_) => return Published::Flux,
+            DenoiserConfig::Mmdit(config) if config.qk_norm.is_some() => return Published::Sd35,
+            DenoiserConfig::Mmdit(_) => return Published::Sd3,
+            DenoiserConfig::Unet(_) => {}
+        }
         match self.text_encoders.first() {
             _ if self.two_encoders() => Published::Sdxl,
             // OpenCLIP's, where SD 1.x has OpenAI's.

@@ -8,7 +8,7 @@ use crate::nn::{ParamSource, Precision};
 use crate::pipeline::{Event, Events, Family, Machine, Plan};
 use crate::request::Lora;
 use crate::weights::lora::{Adapter, BlockWeights, Component, Family as Published, LoraError, Stack, Strength, Sums};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Where the components of a model take their weights from.
 pub struct Sources {
@@ -35,14 +35,9 @@ impl Sources {
         if loras.is_empty() {
             return Ok(Self::plain(files));
         }
-        if family.denoiser.unet().is_none() {
-            let message = format!("LoRAs for {} are not supported yet", family.denoiser.family_name());
-            return Err(Error::model(message, "leave out `--lora`, or paint with Stable Diffusion 1, 2 or SDXL"));
-        }
         // Opened before the model: a wrong name is told at once.
         let adapters = loras.iter().map(|lora| Adapter::open(Path::new(&lora.file))).collect::<Result<Vec<_>, _>>()?;
-        let names = ["unet", "text_encoder", "text_encoder_2"].into_iter().take(1 + family.text_encoders.len());
-        let components = names.map(|name| Ok((name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
+        let components = family.adaptable().map(|name| Ok((name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
         let family = (!files.is_built_in()).then(|| family.published());
         let loras: Vec<(&Lora, &Adapter)> = loras.into_iter().zip(&adapters).collect();
         let stack = stack_loras(components, family, &loras, strict, events)?;

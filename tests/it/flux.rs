@@ -58,8 +58,8 @@ fn parts_have_their_place() {
     run(&sandbox, "generate", "sd15", "--t5 a").fails(2).says(&["T5 is for FLUX"]);
     run(&sandbox, "generate", "sd15", "--no-t5").fails(2);
     run(&sandbox, "generate", "sd35", "--no-t5 --t5 a").fails(2).says(&["contradict"]);
-    let lora = model("../lora/kinds.safetensors");
-    run(&sandbox, "generate", "flux-dev", &format!("--lora {lora}")).fails(3).says(&["not supported yet"]);
+    let lora = model("../lora/sd15-kohya.safetensors");
+    run(&sandbox, "generate", "flux-dev", &format!("--lora {lora}")).fails(3).says(&["for SD 1.x", "is FLUX.1"]);
     run(&sandbox, "generate", "flux-dev", "--scheduler euler").fails(2).says(&["flow-euler"]);
     run(&sandbox, "generate", "sd15", "--scheduler flow-euler").fails(2).says(&["not trained by flow matching"]);
 }

@@ -41,7 +41,7 @@ fn compare(prefix: &str) {
         for given in ["picture.png", "mask.png", "map.png"] {
             fs::copy(fixtures().join("pictures/given").join(given), sandbox.path(given)).unwrap();
         }
-        for lora in ["sd15-kohya.safetensors", "sdxl-peft.safetensors"] {
+        for lora in ["sd15-kohya.safetensors", "sdxl-peft.safetensors", "flux-xlabs.safetensors"] {
             fs::copy(fixtures().join("lora").join(lora), sandbox.path(lora)).unwrap();
         }
         if case.name.contains("control") {

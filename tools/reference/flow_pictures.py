@@ -3,7 +3,7 @@
 
 Adds to tests/fixtures/pictures what `pictures.py` leaves there: lines of cases.json and a PNG for each picture. Run it after that one:
 
-    python3 tools/reference/transformers.py
+    python3 tools/reference/flow_pictures.py
 """
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import diffusers as d
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "fixtures"
 OUT = FIXTURES / "pictures"
@@ -34,6 +35,22 @@ SD35_CASES = [
     ("sd35-batch", None, 3, {"guidance": 1.0, "batch": 2}),
     ("sd35-inpaint", "inpaint", 4, {"guidance": 5.0, "strength": 0.6}),
 ]
+# Last, so that the seeds of the others stay.
+LORA_CASES = [("flux-dev-lora", None, 3, {"guidance": 3.5, "lora": ("flux-xlabs.safetensors", 0.8)})]
+XLABS = {"qkv_lora1": ["to_q", "to_k", "to_v"], "qkv_lora2": ["add_q_proj", "add_k_proj", "add_v_proj"],
+         "proj_lora1": ["to_out.0"], "proj_lora2": ["to_add_out"]}
+
+
+def add_xlabs(transformer, file, scale):
+    """Adds a LoRA with XLabs' names to the weights: diffusers' own reader takes transformers of full width alone."""
+    factors = load_file(FIXTURES / "lora" / file)
+    for name in (name for name in factors if name.endswith(".up.weight")):
+        _, block, _, layer, *_ = name.split(".")
+        delta = factors[name].float() @ factors[name.replace(".up.", ".down.")].float()
+        modules = XLABS[layer]
+        for module, rows in zip(modules, delta.chunk(len(modules))):
+            weight = transformer.get_submodule(f"transformer_blocks.{block}.attn.{module}").weight
+            weight.data += scale * rows
 
 
 def paint(pipe, arguments):
@@ -60,6 +77,8 @@ def options(case):
         if key in o:
             ours[option] = str(o[key])
             theirs[argument] = o[key]
+    if "lora" in o:
+        ours["--lora"] = "{}:{}".format(*o["lora"])
     if "no_t5" in o:
         ours["--no-t5"] = None
     if command:
@@ -76,12 +95,14 @@ def main():
     torch.set_num_threads(1)
     table = [row for row in json.loads((OUT / "cases.json").read_text()) if row["model"] not in ("flux-dev", "sd35")]
     number = 300
-    for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES)):
+    for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES), ("flux-dev", FLUX, LORA_CASES)):
         for case in cases:
             number += 1
             without = {"text_encoder_3": None, "tokenizer_3": None} if "no_t5" in case[3] else {}
             pipe = kinds[case[1]].from_pretrained(FIXTURES / "models" / model, torch_dtype=torch.float32, **without)
             pipe.set_progress_bar_config(disable=True)
+            if "lora" in case[3]:
+                add_xlabs(pipe.transformer, *case[3]["lora"])
             ours, theirs = options(case)
             pictures = paint(pipe, {"generator": torch.Generator("cpu").manual_seed(number), **theirs})
             for index, image in enumerate(pictures):

@@ -19,15 +19,12 @@ use crate::nn::ParamSource;
 use crate::pipeline::{stack_loras, Family};
 use crate::request::{Lora, BUILT_IN_MODEL};
 use crate::ui::{install_interrupt, Ui};
-use crate::weights::detect::{self, Component, Detected};
+use crate::weights::detect::{self, Component, Detected, Part};
 use crate::weights::lora::{self, Adapter, Stack, Sums};
 use crate::weights::names::{Renamed, Restored};
 use crate::weights::write::Format;
 use crate::weights::{self, WeightFile};
 use crate::{Error, Result};
-
-/// Components that LoRAs change, by the name that diffusers has for them.
-const CHANGED: [&str; 3] = ["unet", "text_encoder", "text_encoder_2"];
 
 /// Merges LoRAs into a model.
 ///
@@ -138,12 +135,12 @@ impl Work<'_> {
         detected: &Detected,
         ui: &mut Ui,
     ) -> Result<Report> {
-        let parts: Vec<(&'static str, Renamed)> =
-            detected.parts.iter().filter_map(|part| Some((place(part.component)?, part.view(&input.source)))).collect();
+        let place = |part: &Part| Some((place(part.component, detected.family)?, part.view(&input.source)));
+        let parts: Vec<(&'static str, Renamed)> = detected.parts.iter().filter_map(place).collect();
         if parts.is_empty() {
             let message =
                 format!("`{}` is nothing to merge a LoRA into: it is {}", input.source.label(), detected.title());
-            return Err(Error::model(message, "give a model of Stable Diffusion 1.x, 2.x or SDXL with `--model`"));
+            return Err(Error::model(message, "give a model of Stable Diffusion or FLUX.1 with `--model`"));
         }
         if detected.averaged {
             ui.note("the averaged weights (EMA) in the file are left as they are");
@@ -151,7 +148,7 @@ impl Work<'_> {
         let views: Vec<(&'static str, Arc<Renamed>)> =
             parts.into_iter().map(|(name, view)| (name, Arc::new(view))).collect();
         let components = views.iter().map(|(name, view)| (*name, view.clone() as Arc<dyn ParamSource>)).collect();
-        let stack = self.stack(components, detected.family.and_then(lora::Family::of_detected), ui)?;
+        let stack = self.stack(components, lora::Family::of_model(detected), ui)?;
         let changed = changed(&stack);
         let adapted = stack.into_components(self.sums());
         let mut restored = Restored::new(input.source.clone());
@@ -178,8 +175,7 @@ impl Work<'_> {
     /// A model in the layout of diffusers, as a folder, or as one file of this format.
     fn by_parts(&self, path: &Path, format: Option<Format>, files: &ModelFiles, ui: &mut Ui) -> Result<Report> {
         let family = Family::detect(files)?;
-        let names = CHANGED.iter().take(1 + family.text_encoders.len());
-        let components = names.map(|name| Ok((*name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
+        let components = family.adaptable().map(|name| Ok((name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
         let published = (!files.is_built_in()).then(|| family.published());
         let stack = self.stack(components, published, ui)?;
         let changed = changed(&stack);
@@ -206,13 +202,16 @@ fn changed(stack: &Stack) -> BTreeMap<&'static str, HashSet<String>> {
     stack.components().iter().map(|(component, _)| (*component, stack.changed(component))).collect()
 }
 
-/// What diffusers calls a component that LoRAs change.
-fn place(component: Component) -> Option<&'static str> {
+/// What diffusers calls a component that LoRAs change, in a model of this family.
+fn place(component: Component, family: Option<detect::Family>) -> Option<&'static str> {
     match component {
         Component::Unet => Some("unet"),
+        Component::Transformer => Some("transformer"),
+        Component::T5 if family == Some(detect::Family::Sd3) => Some("text_encoder_3"),
+        Component::T5 => Some("text_encoder_2"),
         Component::ClipL | Component::ClipH => Some("text_encoder"),
         Component::ClipG => Some("text_encoder_2"),
-        Component::Transformer | Component::Vae | Component::T5 | Component::ControlNet | Component::Adapter => None,
+        Component::Vae | Component::ControlNet | Component::Adapter => None,
     }
 }
 

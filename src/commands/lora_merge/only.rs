@@ -75,8 +75,7 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
 }
 
 fn weights_of(files: &ModelFiles, family: &Family) -> Result<Vec<lora::Component>> {
-    let names = ["unet", "text_encoder", "text_encoder_2"].into_iter().take(1 + family.text_encoders.len());
-    names.map(|name| Ok((name, files.weights(name)?))).collect()
+    family.adaptable().map(|name| Ok((name, files.weights(name)?))).collect()
 }
 
 /// The names and shapes of a family's published model.
@@ -86,8 +85,8 @@ fn names_of(family: lora::Family) -> Result<Vec<lora::Component>> {
         lora::Family::Sd2 => Published::Sd21,
         lora::Family::Sdxl => Published::Sdxl,
         other => {
-            let message = format!("LoRAs of {} are not merged into one yet", other.label());
-            return Err(Error::model(message, "give LoRAs of Stable Diffusion 1.x, 2.x or SDXL"));
+            let message = format!("LoRAs of {} are merged into one by the names of a model", other.label());
+            return Err(Error::usage(message, "give the model that they are for with `--model`"));
         }
     };
     let files = hub::random(published);

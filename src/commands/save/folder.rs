@@ -31,7 +31,7 @@ const SMALL: [&str; 8] = [
 ];
 
 /// Parts whose weights are written; others (a safety checker) paint nothing.
-const NETWORKS: [&str; 4] = ["unet", "vae", "text_encoder", "text_encoder_2"];
+const NETWORKS: [&str; 6] = ["unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"];
 
 /// Writes a model as a folder.
 ///
@@ -56,6 +56,7 @@ pub fn write(path: &Path, model: &Model<'_>, numbers: Numbers, ui: &mut Ui) -> R
             save(&folder.join(name), &bytes)?;
         }
         if is_network {
+            check_projection(files, part, class)?;
             report.add(write_part(&folder, model, part, numbers, ui)?);
         }
     }
@@ -68,6 +69,18 @@ pub fn write(path: &Path, model: &Model<'_>, numbers: Numbers, ui: &mut Ui) -> R
     }
     save(&path.join(INDEX), pretty(&Value::Object(index)).as_bytes())?;
     Ok(report)
+}
+
+/// Files of Stable Diffusion 3 lack the projection of their first text encoder: diffusers would draw one at random.
+fn check_projection(files: &ModelFiles, part: &str, class: &Value) -> Result<()> {
+    let wants = class.get(1).and_then(Value::as_str) == Some("CLIPTextModelWithProjection");
+    if !wants || files.weights(part)?.info("text_projection.weight").is_some() {
+        return Ok(());
+    }
+    Err(Error::model(
+        format!("the {part} of `{}` has no projection, which diffusers wants in a folder", files.name()),
+        "keep the file: `--layout single`",
+    ))
 }
 
 /// Parts without weights.
@@ -91,6 +104,12 @@ fn small_files(files: &ModelFiles, part: &str, class: &Value) -> Result<Vec<(Str
         let Some(bytes) = files.read(&format!("{part}/{name}"))? else { continue };
         found.push((name.to_string(), with_class(name, bytes, class)));
     }
+    if found.is_empty() && class.get(1).and_then(Value::as_str) == Some(T5_TOKENIZER) {
+        return Err(Error::model(
+            format!("`{}` brings no {part}, which a folder in diffusers' layout has for T5", files.name()),
+            "give a folder of its family with `--config`, or keep the file: `--layout single`",
+        ));
+    }
     if found.is_empty() && part.starts_with("tokenizer") {
         // OpenAI's encoder, with its quick activation, is padded with the end token, OpenCLIP's with zeros.
         let encoder = part.replace("tokenizer", "text_encoder");
@@ -106,7 +125,7 @@ fn small_files(files: &ModelFiles, part: &str, class: &Value) -> Result<Vec<(Str
 fn with_class(name: &str, bytes: Cow<'static, [u8]>, class: &Value) -> Cow<'static, [u8]> {
     let class = class.get(1).and_then(Value::as_str).unwrap_or_default();
     let field = match name {
-        "config.json" if class.starts_with("CLIP") => "architectures",
+        "config.json" if class.starts_with("CLIP") || class.starts_with("T5") => "architectures",
         "config.json" | "scheduler_config.json" => "_class_name",
         _ => return bytes,
     };
@@ -126,6 +145,9 @@ fn index(files: &ModelFiles) -> Result<Map<String, Value>> {
     })?;
     if !components(files)?.is_empty() {
         return Ok(index);
+    }
+    if let Some(whole) = transformer_index(files)? {
+        return Ok(whole);
     }
     let unet = files.weights("unet")?;
     let channels = unet.info("conv_in.weight").and_then(|(shape, _)| shape.dims().get(1).copied());
@@ -161,6 +183,32 @@ fn index(files: &ModelFiles) -> Result<Map<String, Value>> {
     part("unet", "diffusers", "UNet2DConditionModel");
     part("vae", "diffusers", "AutoencoderKL");
     Ok(whole)
+}
+
+/// The class of T5's tokenizer.
+const T5_TOKENIZER: &str = "T5TokenizerFast";
+
+/// As [`index`], of a bare file of FLUX.1 or Stable Diffusion 3; `None` for others.
+fn transformer_index(files: &ModelFiles) -> Result<Option<Map<String, Value>>> {
+    const CLIP: (&str, &str) = ("transformers", "CLIPTextModelWithProjection");
+    const T5: (&str, &str) = ("transformers", "T5EncoderModel");
+    let pipeline = files.pipeline()?;
+    let (encoders, transformer) = match pipeline.as_str() {
+        "FluxPipeline" => (vec![("transformers", "CLIPTextModel"), T5], "FluxTransformer2DModel"),
+        "StableDiffusion3Pipeline" => (vec![CLIP, CLIP, T5], "SD3Transformer2DModel"),
+        _ => return Ok(None),
+    };
+    let mut whole = Map::from_iter([("_class_name".to_string(), pipeline.into())]);
+    let mut part = |name: String, (library, class): (&str, &str)| whole.insert(name, json!([library, class]));
+    part("scheduler".into(), ("diffusers", "FlowMatchEulerDiscreteScheduler"));
+    for (encoder, suffix) in encoders.into_iter().zip(["", "_2", "_3"]) {
+        let tokenizer = if encoder == T5 { T5_TOKENIZER } else { "CLIPTokenizer" };
+        part(format!("text_encoder{suffix}"), encoder);
+        part(format!("tokenizer{suffix}"), ("transformers", tokenizer));
+    }
+    part("transformer".into(), ("diffusers", transformer));
+    part("vae".into(), ("diffusers", "AutoencoderKL"));
+    Ok(Some(whole))
 }
 
 fn make(folder: &Path) -> Result<()> {

@@ -12,7 +12,7 @@ use super::Model;
 use crate::hub::ModelFiles;
 use crate::nn::ParamSource;
 use crate::pipeline::Events;
-use crate::weights::names::{clip, Original, Renamed};
+use crate::weights::names::{clip, t5, Original, Renamed};
 use crate::weights::write::Format;
 use crate::weights::WeightsError;
 use crate::{Error, Result};
@@ -25,6 +25,11 @@ const OPEN_CLIP: &str = "cond_stage_model.model.";
 const CLIP_L: &str = "conditioner.embedders.0.transformer.";
 const CLIP_G: &str = "conditioner.embedders.1.model.";
 
+/// Those of ComfyUI, for models whose original code has its parts in files of their own.
+const TEXT_ENCODERS: [&str; 3] =
+    ["text_encoders.clip_l.transformer.", "text_encoders.clip_g.transformer.", "text_encoders.t5xxl.transformer."];
+const FLUX_VAE: &str = "vae.";
+
 /// Writes a model as one file.
 ///
 /// # Errors
@@ -36,9 +41,15 @@ pub fn write(
     numbers: Numbers,
     events: &mut dyn Events,
 ) -> Result<Report> {
-    let source: Arc<dyn ParamSource> = Arc::new(together(model)?);
-    let mut words = model.words("unet")?;
-    words.extend(told(model.files)?);
+    let pipeline = model.files.pipeline()?;
+    let is_transformer = pipeline.starts_with("Flux") || pipeline.starts_with("StableDiffusion3");
+    let (together, denoiser) =
+        if is_transformer { (transformer(model, &pipeline)?, "transformer") } else { (together(model)?, "unet") };
+    let source: Arc<dyn ParamSource> = Arc::new(together);
+    let mut words = model.words(denoiser)?;
+    if !is_transformer {
+        words.extend(told(model.files)?);
+    }
     let history = file::history(&source, numbers, Some(["diffusers", "single"]));
     file::write(path, format, &source, words, &history, numbers, events)
 }
@@ -70,6 +81,26 @@ fn together(model: &Model<'_>) -> Result<Together> {
         }
         (false, true) => parts.push((OPEN_CLIP, open_clip("text_encoder")?)),
         (false, false) => parts.push((CLIP, encoder("text_encoder")?)),
+    }
+    Ok(Together { label: files.name(), parts })
+}
+
+/// All parts of a model of FLUX.1 or Stable Diffusion 3, each below its prefix.
+fn transformer(model: &Model<'_>, pipeline: &str) -> Result<Together> {
+    let files = model.files;
+    let is_flux = pipeline.starts_with("Flux");
+    let denoiser = model.weights("transformer")?;
+    let denoiser = if is_flux { Original::flux(denoiser) } else { Original::mmdit(denoiser) };
+    let vae = Original::vae(model.weights("vae")?).map_err(|names| no_place(files, "vae", &names))?;
+    let mut parts: Vec<(&'static str, Arc<dyn ParamSource>)> = vec![
+        (UNET, Arc::new(denoiser.map_err(|names| no_place(files, "transformer", &names))?)),
+        (if is_flux { FLUX_VAE } else { VAE }, Arc::new(vae)),
+    ];
+    let [clip_l, clip_g, t5xxl] = TEXT_ENCODERS;
+    let encoders = if is_flux { vec![clip_l, t5xxl] } else { vec![clip_l, clip_g, t5xxl] };
+    for (prefix, part) in encoders.into_iter().zip(["text_encoder", "text_encoder_2", "text_encoder_3"]) {
+        let rename = if prefix == t5xxl { t5::rename } else { clip::rename };
+        parts.push((prefix, Arc::new(Renamed::new(model.weights(part)?, "", rename))));
     }
     Ok(Together { label: files.name(), parts })
 }

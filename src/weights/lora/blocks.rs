@@ -67,6 +67,10 @@ impl BlockWeights {
     /// # Errors
     /// [`LoraError::Blocks`] when a list has another length than the UNet's has, or a block is named that the UNet does not have.
     pub(super) fn check(&self, names: &BlockNames) -> Result<(), LoraError> {
+        if names.0.is_empty() {
+            let reason = "they are for the blocks of a UNet, and the model has none".into();
+            return Err(LoraError::Blocks { text: self.text.clone(), reason });
+        }
         let own = names.ways();
         let unknown = self.weights.iter().find_map(|(which, _)| match which {
             Which::One(block) if !names.has(*block) => Some(*block),

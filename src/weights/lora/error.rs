@@ -28,6 +28,9 @@ pub enum Fault {
         /// The shape of the weight.
         model: Vec<usize>,
     },
+    /// A change that is told by the weight, whose rows stand in another order than in the model that it was made on.
+    #[error("it builds on a weight whose halves stand the other way round here")]
+    Order,
     /// Lengths of DoRA for each input, for several modules that are stored as one.
     #[error("its DoRA lengths are for several modules at once")]
     Split,
@@ -119,6 +122,9 @@ impl LoraError {
             LoraError::Weights(e) => return e.hint(),
             LoraError::NotALora { .. } => {
                 "give the file of a LoRA with `--lora`; a model is given with `--model`".into()
+            }
+            LoraError::Module { fault: Fault::Order | Fault::Split, .. } => {
+                "take a LoRA that is none of DoRA, GLoRA and IA3".into()
             }
             LoraError::Module { fault: Fault::Shape { .. }, .. } => {
                 "it was trained on a model of other sizes: use it with that one, or one derived from it".into()

@@ -29,8 +29,9 @@ pub enum Family {
 impl Family {
     /// The family of a model that was found to be one; nothing for those whose structure LoRAs are not known for.
     #[must_use]
-    pub fn of_detected(family: detect::Family) -> Option<Self> {
-        match family {
+    pub fn of_model(detected: &detect::Detected) -> Option<Self> {
+        match detected.family? {
+            detect::Family::Sd3 if detected.edition.is_some_and(detect::Edition::is_sd35) => Some(Family::Sd35),
             detect::Family::Sd1 => Some(Family::Sd1),
             detect::Family::Sd2 => Some(Family::Sd2),
             detect::Family::Sdxl | detect::Family::SdxlEdm => Some(Family::Sdxl),
@@ -71,6 +72,9 @@ pub fn family(file: &WeightFile) -> Option<Family> {
     if any(&["joint_blocks", "add_q_proj"])
         || names.iter().any(|name| name.starts_with("transformer.transformer_blocks"))
     {
+        if width_of_blocks(&names, source) == Some(FLUX_WIDTH) {
+            return Some(Family::Flux);
+        }
         let newer = any(&["norm_added_k", "transformer_blocks.0.attn2.", "x_block.attn2", "x_block_attn2"])
             || names.iter().any(|name| name.starts_with("transformer.") && name.contains(".attn2."));
         return Some(if newer { Family::Sd35 } else { Family::Sd3 });
@@ -93,6 +97,15 @@ pub fn family(file: &WeightFile) -> Option<Family> {
         Some(2) => Some(Family::Sd2),
         _ => None,
     }
+}
+
+/// Width of FLUX's blocks, as wide as none of Stable Diffusion 3's.
+const FLUX_WIDTH: usize = 3072;
+
+/// Width of a transformer's blocks, from a matrix that an adapter puts beside their queries.
+fn width_of_blocks(names: &[&str], source: &dyn ParamSource) -> Option<usize> {
+    let of_queries = |name: &&&str| name.contains("attn.to_q") && matches!(split(name), Some((_, Role::Down)));
+    source.info(names.iter().find(of_queries)?)?.0.dims().get(1).copied()
 }
 
 /// The family by the words of kohya's scripts and of the model specification.

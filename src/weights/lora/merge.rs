@@ -1,4 +1,4 @@
-//! [`Merger`]: several adapters as one LoRA, with the names of kohya's scripts.
+//! [`Merger`]: several adapters as one LoRA, with the names of kohya's scripts, or for transformers with those of PEFT in diffusers.
 //!
 //! The sum of products of thin matrices is the product of these matrices side by side: ranks add up, and nothing is lost. Other kinds
 //! are summed as whole matrices, of which the best approximation of some rank is taken.
@@ -18,6 +18,8 @@ pub struct Merger<'a> {
     rank: Option<usize>,
     /// Component and tensor of the model, and the name of its module in the result.
     targets: Vec<(&'static str, &'a str, String)>,
+    /// Whether they have PEFT's names.
+    is_transformer: bool,
 }
 
 /// A module of the result, or a part of one.
@@ -39,6 +41,7 @@ impl<'a> Merger<'a> {
     /// [`LoraError::NeedsRank`] for kinds that are no product of thin matrices, [`LoraError::NeedsBase`] for those that cannot be told
     /// without the model's weights.
     pub fn new(stack: &'a Stack, rank: Option<usize>, has_weights: bool) -> std::result::Result<Self, LoraError> {
+        let is_transformer = stack.components().iter().any(|(component, _)| *component == "transformer");
         let is_xl = stack.components().iter().any(|(component, _)| *component == "text_encoder_2");
         let mut targets = Vec::new();
         for (component, source) in stack.components() {
@@ -51,11 +54,12 @@ impl<'a> Merger<'a> {
             for (tensor, patches) in stack.patches(component) {
                 let name = originals.get(tensor).map_or(tensor, String::as_str);
                 check(tensor, patches, rank, has_weights)?;
-                targets.push((*component, tensor, kohya(component, name, is_xl)));
+                let name = if is_transformer { peft(component, name) } else { kohya(component, name, is_xl) };
+                targets.push((*component, tensor, name));
             }
         }
         targets.sort();
-        Ok(Merger { stack, rank, targets })
+        Ok(Merger { stack, rank, targets, is_transformer })
     }
 
     /// How many there are.
@@ -98,11 +102,15 @@ impl<'a> Merger<'a> {
         let rank = down.dim(0)?;
         let (mut up_shape, down_shape) = (vec![1; sides.len()], [&[rank], &sides[1..]].concat());
         (up_shape[0], up_shape[1]) = (sides[0], rank);
-        let tensors = vec![
-            (format!("{name}.lora_up.weight"), up.reshape(up_shape)?),
-            (format!("{name}.lora_down.weight"), down.reshape(down_shape)?),
-            (format!("{name}.alpha"), Tensor::new(rank as f32, &Device::Cpu)?),
+        let [up_role, down_role] = if self.is_transformer { ["lora_B", "lora_A"] } else { ["lora_up", "lora_down"] };
+        let mut tensors = vec![
+            (format!("{name}.{up_role}.weight"), up.reshape(up_shape)?),
+            (format!("{name}.{down_role}.weight"), down.reshape(down_shape)?),
         ];
+        // PEFT's is the rank where nothing is said.
+        if !self.is_transformer {
+            tensors.push((format!("{name}.alpha"), Tensor::new(rank as f32, &Device::Cpu)?));
+        }
         Ok(Merged { tensors, rank: Some(rank), kept })
     }
 }
@@ -157,9 +165,18 @@ fn sum(patches: &[Patch], read: &dyn Fn() -> Result<Tensor>) -> Result<Tensor> {
     total.ok_or_else(|| candle_core::Error::Msg("nothing to add".into()))
 }
 
+/// PEFT's name in diffusers for the module of a tensor.
+fn peft(component: &str, tensor: &str) -> String {
+    format!("{component}.{}", module(tensor))
+}
+
+fn module(tensor: &str) -> &str {
+    tensor.strip_suffix(".weight").or_else(|| tensor.strip_suffix(".bias")).unwrap_or(tensor)
+}
+
 /// kohya's name for the module of a tensor.
 fn kohya(component: &str, tensor: &str, is_xl: bool) -> String {
-    let module = tensor.strip_suffix(".weight").or_else(|| tensor.strip_suffix(".bias")).unwrap_or(tensor);
+    let module = module(tensor);
     let flat = module.replace('.', "_");
     // Files differ in whether the text encoder's names have it.
     let text = if module.starts_with("text_model.") { "" } else { "text_model_" };

@@ -89,7 +89,8 @@ impl fmt::Display for Report {
             self.placed.iter().filter(|(name, _)| name.starts_with("text_encoder")).map(|(_, count)| count).sum();
         let denoiser = self.count() - text;
         if denoiser > 0 {
-            write!(f, ", UNet {denoiser}")?;
+            let name = if self.placed.contains_key("transformer") { "transformer" } else { "UNet" };
+            write!(f, ", {name} {denoiser}")?;
         }
         if text > 0 {
             write!(f, ", text {text}")?;

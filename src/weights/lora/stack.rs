@@ -74,8 +74,10 @@ impl Stack {
             let multiplier = strength.on(&place, &self.blocks);
             let mut fits = true;
             for (tensor, change) in [("weight", changes.weight), ("bias", changes.bias)] {
-                let Some(change) = change.map(Arc::new) else { continue };
-                match self.place(&place, tensor, &change, multiplier) {
+                let Some(change) = change else { continue };
+                let rank = change.rank();
+                let change = if place.swapped { change.swapped() } else { Ok(change) };
+                match change.and_then(|change| self.place(&place, tensor, &Arc::new(change), multiplier)) {
                     Ok(Some(patches)) => placed.extend(patches),
                     Ok(None) => fits = false,
                     Err(fault) => {
@@ -86,7 +88,7 @@ impl Stack {
                         });
                     }
                 }
-                report.rank(change.rank());
+                report.rank(rank);
             }
             if fits {
                 report.matched(&place);

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use super::peft::PeftConfig;
 use super::stack::Component;
 use super::{roles, Adapter, BlockWeights, LoraError, Stack, Strength, Sums};
-use crate::nn::ParamSource;
+use crate::models::flux::{FluxConfig, FluxTransformer};
+use crate::models::mmdit::{Mmdit, MmditConfig};
+use crate::models::t5::{T5Config, T5Encoder};
+use crate::nn::{ParamSource, Params};
 use crate::weights::testing::fixtures;
 use crate::weights::{Container, RandomWeights, WeightFile};
 
@@ -43,8 +46,42 @@ fn source(tensors: &[(String, Vec<usize>)]) -> Arc<dyn ParamSource> {
     Arc::new(RandomWeights::new("test.safetensors", &tensors))
 }
 
+/// The tensors that a network of full size wants.
+fn wanted(build: impl FnOnce(&Params)) -> Arc<dyn ParamSource> {
+    let params = Params::for_survey(source(&[]));
+    build(&params);
+    source(&params.surveyed().asked)
+}
+
+/// A transformer of full size with its text encoders.
+fn transformer(family: &str) -> Vec<Component> {
+    const MEDIUM: &str =
+        r#""num_layers": 24, "num_attention_heads": 24, "caption_projection_dim": 1536, "pos_embed_max_size": 192"#;
+    let mmdit = |more: &str| {
+        let config = MmditConfig::from_json(&format!("{{{MEDIUM}{more}}}")).unwrap();
+        wanted(|params| drop(Mmdit::new(&config, params).unwrap()))
+    };
+    let denoiser = match family {
+        "flux" => wanted(|params| drop(FluxTransformer::new(&FluxConfig::default(), params).unwrap())),
+        "sd3" => mmdit(""),
+        _ => mmdit(r#", "qk_norm": "rms_norm", "dual_attention_layers": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]"#),
+    };
+    let t5 =
+        r#"{"d_model": 4096, "d_ff": 10240, "num_layers": 24, "num_heads": 64, "feed_forward_proj": "gated-gelu"}"#;
+    let t5 = T5Config::from_json(t5).unwrap();
+    let t5 = wanted(|params| drop(T5Encoder::new(&t5, params).unwrap()));
+    let mut components = model("sdxl");
+    components.retain(|(name, _)| *name == "text_encoder" || *name == "text_encoder_2" && family != "flux");
+    components
+        .extend([("transformer", denoiser), (if family == "flux" { "text_encoder_2" } else { "text_encoder_3" }, t5)]);
+    components
+}
+
 /// A model with all modules of a family, in full size.
 fn model(family: &str) -> Vec<Component> {
+    if matches!(family, "flux" | "sd3" | "sd35") {
+        return transformer(family);
+    }
     let rows = modules(family);
     let component = |name: &'static str| {
         let mut tensors = Vec::new();
@@ -78,13 +115,13 @@ fn found(stack: &Stack, module: &str) -> Vec<String> {
 
 #[test]
 fn all_modules_that_kohya_trains_are_found() {
-    for (family, count) in [("sd15", 264 + 86), ("sdxl", 986 + 66)] {
+    for (family, count) in [("sd15", 264 + 86), ("sdxl", 986 + 66), ("flux", 2 * 10 + 3 * 3), ("sd3", 10 + 7)] {
         let stack = Stack::new(model(family), None);
         let rows = modules(family);
         let named: Vec<&Row> = rows.iter().filter(|(name, ..)| name != "-").collect();
         assert_eq!(named.len(), count);
         for (name, module, _) in named {
-            assert_eq!(found(&stack, name), std::slice::from_ref(module), "{family} {name}");
+            assert_eq!(found(&stack, name).join("+"), *module, "{family} {name}");
         }
     }
 }
@@ -92,7 +129,7 @@ fn all_modules_that_kohya_trains_are_found() {
 #[test]
 fn all_keys_of_all_dialects_are_found() {
     let dialects = dialects();
-    assert_eq!(dialects.len(), 27);
+    assert_eq!(dialects.len(), 43);
     for (name, dialect) in &dialects {
         let mut stack = Stack::new(model(&dialect.family), None);
         let keys: Vec<_> = dialect.keys.iter().map(|(key, shape, _)| (key.clone(), shape.clone())).collect();
@@ -102,7 +139,7 @@ fn all_keys_of_all_dialects_are_found() {
             assert_eq!(found(&stack, module), *targets, "{name} {key}");
         }
         let report = stack.add(&adapter, &whole()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let modules: BTreeSet<&String> = dialect.keys.iter().flat_map(|(_, _, targets)| targets).collect();
+        let modules: BTreeSet<&str> = dialect.keys.iter().map(|(key, ..)| roles::split(key).unwrap().0).collect();
         assert!(report.is_complete() && report.count() == modules.len(), "{name}: {report}");
     }
 }
@@ -141,6 +178,65 @@ fn a_fused_layer_changes_the_rows_of_each_of_its_modules() {
         let change = added(&base, stack, &format!("{layer}.{what}_proj.weight"));
         assert!(difference(&change, &expected) < 1e-6, "{what}");
     }
+}
+
+/// Shift and scale of the last norm stand the other way round in the original code.
+#[test]
+fn a_layer_of_swapped_halves_is_changed_in_the_order_of_the_model() {
+    let tensors = [("norm_out.linear.weight", vec![6, 4]), ("single_transformer_blocks.0.proj_mlp.weight", vec![4, 4])];
+    let base = source(&tensors.map(|(name, shape)| (name.to_string(), shape)));
+    let module = "diffusion_model.final_layer.adaLN_modulation.1";
+    let (down, up) = (format!("{module}.lora_A.weight"), format!("{module}.lora_B.weight"));
+    let lora = strings(&[(&down, &[2, 4]), (&up, &[6, 2])]);
+    let factors = source(&lora);
+    let read = |name: &str| factors.read(name).unwrap().to_dtype(DType::F32).unwrap();
+    let mut stack = Stack::new(vec![("transformer", base.clone())], None);
+    let report = stack.add(&adapter(&lora).unwrap(), &whole()).unwrap();
+    assert_eq!(report.to_string(), "test: 1 of 1 modules, rank 2, transformer 1");
+    let (_, patches) = stack.patches("transformer").next().unwrap();
+    let thin = patches[0].change.factors(&patches[0].rows).unwrap().unwrap();
+    let (first, second) = (read(&up).narrow(0, 0, 3).unwrap(), read(&up).narrow(0, 3, 3).unwrap());
+    let expected = Tensor::cat(&[second, first], 0).unwrap().matmul(&read(&down)).unwrap();
+    assert!(difference(&thin.up.matmul(&thin.down).unwrap(), &expected) < 1e-6);
+    assert!(difference(&added(&base, stack, "norm_out.linear.weight"), &expected) < 1e-6);
+    // DoRA goes by the rows of the weight, which stand in the model's order.
+    let scale = format!("{module}.dora_scale");
+    let dora = strings(&[(&down, &[2, 4]), (&up, &[6, 2]), (&scale, &[6, 1])]);
+    let mut stack = Stack::new(vec![("transformer", base)], None);
+    let refused = stack.add(&adapter(&dora).unwrap(), &whole()).unwrap_err();
+    assert!(refused.to_string().contains("other way round") && refused.hint().unwrap().contains("DoRA"), "{refused}");
+}
+
+#[test]
+fn adapters_of_transformers_are_for_their_family_alone() {
+    let dialects = dialects();
+    let of = |name: &str| {
+        let keys: Vec<_> = dialects[name].keys.iter().map(|(key, shape, _)| (key.clone(), shape.clone())).collect();
+        adapter(&keys).unwrap()
+    };
+    for (lora, model_family, words) in [
+        ("kohya-flux", "sd15", "for FLUX.1, and the model is SD 1.x"),
+        ("kohya-sd15", "flux", "for SD 1.x, and the model is FLUX.1"),
+        ("peft-flux", "sd3", "for FLUX.1, and the model is SD 3"),
+        ("peft-sd35m", "flux", "for SD 3.5, and the model is FLUX.1"),
+        ("peft-sd3", "flux", "for SD 3, and the model is FLUX.1"),
+    ] {
+        let family = match model_family {
+            "sd15" => super::Family::Sd1,
+            "sd3" => super::Family::Sd3,
+            _ => super::Family::Flux,
+        };
+        let mut stack = Stack::new(model(model_family), Some(family));
+        let refused = stack.add(&of(lora), &whole()).unwrap_err().to_string();
+        assert!(refused.contains(words), "{lora}: {refused}");
+    }
+    // Those for control maps have an input twice as wide.
+    let control =
+        adapter(&strings(&[("img_in.lora_A.weight", &[4, 128]), ("img_in.lora_B.weight", &[3072, 4])])).unwrap();
+    let mut stack = Stack::new(model("flux"), Some(super::Family::Flux));
+    assert!(stack.add(&control, &whole()).unwrap_err().to_string().contains("[3072, 128]"));
+    let blocks = Strength { blocks: Some("MID=0.5".parse().unwrap()), ..whole() };
+    assert!(stack.add(&of("kohya-flux"), &blocks).unwrap_err().to_string().contains("the model has none"));
 }
 
 #[test]

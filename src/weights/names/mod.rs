@@ -21,7 +21,7 @@ mod tests;
 pub mod unet;
 pub mod vae;
 
-pub use original::{open_clip_originals, unet_originals, Original};
+pub use original::{open_clip_originals, transformer_originals, unet_originals, Original, TransformerOriginal};
 pub use renamed::Renamed;
 pub use restored::Restored;
 

@@ -129,6 +129,29 @@ pub fn open_clip_originals(names: &[String]) -> impl Iterator<Item = (&str, Stri
     })
 }
 
+/// A layer of a transformer that has an original name, or a part of one.
+pub struct TransformerOriginal<'a> {
+    /// The tensor, as diffusers names it.
+    pub name: &'a str,
+    /// The original name.
+    pub original: String,
+    /// The place among those that are joined there; none of what is not joined.
+    pub place: Option<usize>,
+    /// Whether the halves of its rows stand the other way round there.
+    pub swapped: bool,
+}
+
+/// The tensors of a transformer of FLUX.1 or Stable Diffusion 3 that have an original name.
+pub fn transformer_originals(names: &[String]) -> impl Iterator<Item = TransformerOriginal<'_>> {
+    let is_flux = names.iter().any(|name| name.starts_with("single_transformer_blocks."));
+    let blocks = mmdit::blocks(names.iter().map(String::as_str));
+    names.iter().filter_map(move |name| {
+        let (original, place, form) = if is_flux { flux::original(name) } else { mmdit::original(name, blocks) }?;
+        let place = matches!(form, Form::Joined(_)).then_some(place);
+        Some(TransformerOriginal { name, original, place, swapped: form == Form::Swapped })
+    })
+}
+
 /// What the names of LDM depend on.
 struct UNetLayout {
     /// Residual blocks of a level on the way down.

@@ -8,6 +8,7 @@ mod ia3;
 mod loha;
 mod lokr;
 mod low_rank;
+mod swapped;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use ia3::Ia3;
 use loha::LoHa;
 use lokr::LoKr;
 use low_rank::LowRank;
+use swapped::Swapped;
 
 /// A result of the tensor library, or of what has other errors.
 pub type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
@@ -131,6 +133,17 @@ impl Change {
     #[must_use]
     pub fn splits(&self) -> bool {
         self.dora.as_ref().is_none_or(|dora| !dora.by_input())
+    }
+
+    /// It with the second half of its rows first.
+    ///
+    /// # Errors
+    /// [`Fault::Order`] for what cannot be told without the weight, whose rows have that order already.
+    pub fn swapped(self) -> Result<Self, Fault> {
+        if self.builds_on_weight() {
+            return Err(Fault::Order);
+        }
+        Ok(Change { delta: Box::new(Swapped(self.delta)), dora: None })
     }
 
     /// The shape of the tensor that it is for, as a message names it.

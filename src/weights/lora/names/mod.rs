@@ -10,9 +10,11 @@ mod prefixes;
 
 use std::collections::HashMap;
 
+use aliases::Alias;
+
 /// The names of all modules of a model's components.
 pub struct Names {
-    components: Vec<(&'static str, HashMap<String, Vec<String>>)>,
+    components: Vec<(&'static str, HashMap<String, Alias>)>,
 }
 
 /// Modules that a name stands for.
@@ -22,6 +24,8 @@ pub struct Place<'a> {
     pub component: &'static str,
     /// Its modules, whose rows lie one below the other; mostly one.
     pub modules: &'a [String],
+    /// Whether the second half of the rows comes first in the model.
+    pub swapped: bool,
 }
 
 impl Names {
@@ -37,7 +41,8 @@ impl Names {
         let mut candidates = prefixes::split(&flat);
         candidates.find_map(|(component, rest)| {
             let (name, aliases) = self.components.iter().find(|(name, _)| *name == component)?;
-            Some(Place { component: name, modules: aliases.get(rest)? })
+            let alias = aliases.get(rest)?;
+            Some(Place { component: name, modules: &alias.modules, swapped: alias.swapped })
         })
     }
 }

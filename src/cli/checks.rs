@@ -101,6 +101,7 @@ pub fn output(output: &OutputArgs, general: &GeneralArgs) -> Result<()> {
     if output.every.is_some() && output.intermediates.is_none() {
         return Err(Error::usage("`--every` has nothing to count", "add `--intermediates`, or leave it out"));
     }
+    output.preview.method()?;
     if !output.to_stdout() {
         return Ok(());
     }

@@ -34,6 +34,7 @@ pub mod output;
 pub mod paint;
 pub mod preprocess;
 pub mod preset;
+pub mod preview;
 pub mod prompt;
 pub mod recipe;
 pub mod reference;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::preview::PreviewArgs;
 use super::values;
 use crate::image::MetadataMode;
 use crate::request::limits;
-use crate::ui::PreviewChoice;
 
 /// The options of the heading "Output".
 #[derive(Debug, Clone, Args)]
@@ -44,11 +44,9 @@ pub struct OutputArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::STEPS))]
     pub every: Option<usize>,
 
-    /// Show the picture in the terminal [default: off].
-    ///
-    /// On standard error, and only where that is a terminal. `auto` takes the protocol that the terminal is known to understand.
-    #[arg(long, value_name = "WAY", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
-    pub preview: Option<PreviewChoice>,
+    /// What the terminal shows.
+    #[command(flatten)]
+    pub preview: PreviewArgs,
 
     /// What the picture tells of how it was made.
     #[arg(long, value_name = "KIND", value_enum, default_value = "full")]

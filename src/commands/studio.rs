@@ -138,6 +138,9 @@ impl<'a> Studio<'a> {
 
     fn intermediate(&mut self, batch_index: usize, step: usize, picture: &RgbImage) -> Result<()> {
         let Some(intermediates) = &self.intermediates else { return Ok(()) };
+        if batch_index == 0 && self.ui.shows_steps() {
+            self.ui.preview(picture, false);
+        }
         let number = self.number(batch_index);
         let (png, which) = (encode(picture, &[])?, (self.model.as_str(), number));
         let (what, folder) = (format!("step-{step:03}"), intermediates.folder.as_deref());
@@ -160,6 +163,10 @@ impl Events for Studio<'_> {
         match event {
             Event::Picture { index, picture, provenance } => self.picture(index, picture, provenance),
             Event::Intermediate { index, step, picture } => self.intermediate(index, step, picture),
+            Event::Preview { picture } => {
+                self.ui.preview(picture, false);
+                Ok(())
+            }
             event => self.ui.on(event),
         }
     }

@@ -14,6 +14,7 @@ mod resnet;
 mod strips;
 pub mod t2i_adapter;
 pub mod t5;
+pub mod taesd;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unet;

@@ -9,7 +9,8 @@ use crate::nn::{ParamSource, Params, Precision};
 use crate::weights;
 use crate::weights::names::{Renamed, Target};
 
-fn path(name: &str) -> PathBuf {
+/// The path of a fixture.
+pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 

@@ -60,6 +60,11 @@ pub enum Event<'a> {
         /// The predicted final picture at this step.
         picture: &'a RgbImage,
     },
+    /// A cheap guess of the picture at a step, of the first of a batch, for showing only.
+    Preview {
+        /// The pixels, of the result's size.
+        picture: &'a RgbImage,
+    },
     /// A finished picture.
     Picture {
         /// Which picture of the batch, from 0.

@@ -25,6 +25,7 @@ mod placement;
 mod plan;
 mod planned_loras;
 mod prepared;
+mod preview;
 mod provenance;
 mod sample;
 mod survey;
@@ -42,15 +43,19 @@ pub use memory::peak_resident;
 pub use model::{Engine, Model};
 pub use plan::{random_seed, Plan};
 pub use planned_loras::PlannedLora;
+pub use preview::PreviewMethod;
 pub use survey::survey;
 
 use crate::Result;
+use preview::Previewer;
 
 /// What a watcher wants beyond the finished pictures.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Watch {
+pub struct Watch<'a> {
     /// Decode the predicted picture of each so-many-th step.
     pub every: Option<usize>,
+    /// Show what each step predicts, made in this way.
+    pub preview: Option<&'a PreviewMethod>,
 }
 
 /// Makes the pictures of a plan: loads the model unless the engine holds it, encodes the prompt and the picture to begin with,
@@ -58,11 +63,13 @@ pub struct Watch {
 ///
 /// # Errors
 /// Whatever a stage ends with; no picture is handed over that was not checked.
-pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Events) -> Result<()> {
+pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch<'_>, events: &mut dyn Events) -> Result<()> {
     memory::check(plan, &engine.machine)?;
     for warning in &plan.warnings {
         events.on(Event::Warning(warning))?;
     }
+    // Before the model is read: a wrong name is told at once.
+    let previewer = watch.preview.map(|method| Previewer::open(method, plan, &engine.machine, events)).transpose()?;
     engine.load(plan, events)?;
     let (machine, model, encodings) = engine.parts()?;
     let text = encode::encode(plan, model, machine, encodings, events)?;
@@ -72,7 +79,15 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch, events: &mut dyn Even
     model.hash.start();
     let mut noise = latents::noise(plan);
     let start = latents::start(plan, model, machine, noise.as_mut(), events)?;
-    let latents = sample::sample(plan, (model, machine), &text, start, noise.as_mut(), watch.every, events)?;
+    let latents = sample::sample(
+        plan,
+        (model, machine),
+        &text,
+        start,
+        noise.as_mut(),
+        (watch.every, previewer.as_ref()),
+        events,
+    )?;
     let pictures = decode::decode(plan, model, machine, &latents, events)?;
     let provenance = provenance::provenance(plan, machine, &mut model.hash);
     for (index, picture) in pictures.into_iter().enumerate() {

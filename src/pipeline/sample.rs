@@ -13,6 +13,7 @@ use crate::pipeline::inpaint::Inpainting;
 use crate::pipeline::latents::Start;
 use crate::pipeline::model::Model;
 use crate::pipeline::prepared::PreparedTexts;
+use crate::pipeline::preview::Previewer;
 use crate::pipeline::transformed::{Flux, Sd3};
 use crate::pipeline::{Denoiser as Network, Event, Events, Machine, Phase, Plan};
 use crate::sampling::{self, guidance, Denoiser, Noise, Step};
@@ -20,7 +21,7 @@ use crate::text::Conditioning;
 use crate::{Error, Result};
 
 /// Runs the sampler from `start`, with more noise from `noise` where it takes some; with `every`, the pictures predicted at each
-/// so-many-th step are handed to `events`.
+/// so-many-th step are handed to `events`, and with a previewer a guess of them at each other step.
 ///
 /// Returns latents f32 `[batch, channels, height / 8, width / 8]`, not yet divided by the scaling factor.
 ///
@@ -32,7 +33,7 @@ pub fn sample(
     text: &Encoding,
     start: Start,
     noise: &mut dyn Noise,
-    every: Option<usize>,
+    (every, previewer): (Option<usize>, Option<&Previewer>),
     events: &mut dyn Events,
 ) -> Result<Tensor> {
     let begun = Instant::now();
@@ -46,6 +47,10 @@ pub fn sample(
             events.on(Event::Progress { phase: Phase::Sample, done })?;
             if every.is_some_and(|every| done.is_multiple_of(every) && done < step.total) {
                 show((plan, model, machine), step.denoised, done, events)?;
+            } else if let Some(previewer) = previewer {
+                if let Some(picture) = &previewer.picture((plan, model, machine), &step.denoised.narrow(0, 0, 1)?)? {
+                    events.on(Event::Preview { picture })?;
+                }
             }
         }
         inpainting.map_or(Ok(None), |inpainting| inpainting.after_call(&plan.schedule, step))

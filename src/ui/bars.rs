@@ -69,7 +69,11 @@ impl Bars {
                 }
             }
             Event::End { .. } => self.handle.replace(None),
-            Event::Note(_) | Event::Warning(_) | Event::Intermediate { .. } | Event::Picture { .. } => {}
+            Event::Note(_)
+            | Event::Warning(_)
+            | Event::Intermediate { .. }
+            | Event::Preview { .. }
+            | Event::Picture { .. } => {}
         }
     }
 

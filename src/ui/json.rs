@@ -44,7 +44,11 @@ pub(super) fn progress(event: &Event<'_>) -> Option<Value> {
         Event::End { phase, seconds } => {
             json!({ "event": name(*phase), "schema": SCHEMA, "state": "end", "seconds": rounded(*seconds) })
         }
-        Event::Note(_) | Event::Warning(_) | Event::Intermediate { .. } | Event::Picture { .. } => return None,
+        Event::Note(_)
+        | Event::Warning(_)
+        | Event::Intermediate { .. }
+        | Event::Preview { .. }
+        | Event::Picture { .. } => return None,
     })
 }
 

@@ -38,7 +38,9 @@ fn tell(command: &str, arg: Arg) -> Arg {
         (_, "model") => arg.add(or_files(models, &WEIGHTS)),
         (_, "vae") => arg.add(or_files(|| entries(|kind| kind == Kind::Vae), &WEIGHTS)),
         (_, "loras") => arg.add(or_files(|| entries(|kind| kind == Kind::Lora), &WEIGHTS)),
-        (_, "unet" | "clip_l" | "clip_g" | "t5" | "embeddings" | "weights") => arg.add(or_files(Vec::new, &WEIGHTS)),
+        (_, "unet" | "clip_l" | "clip_g" | "t5" | "embeddings" | "weights" | "taesd") => {
+            arg.add(or_files(Vec::new, &WEIGHTS))
+        }
         (_, "image" | "mask") => arg.add(or_files(|| names(["-"]), &PICTURES)),
         (_, "prompt_file") => arg.add(or_files(|| names(["-"]), &["txt", "jsonl"])),
         (_, "shard") => arg.add(known(|| names(["auto"]))),

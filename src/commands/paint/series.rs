@@ -35,7 +35,7 @@ impl<'a> Painter<'a> {
     ) -> Self {
         let intermediates = args.output.intermediates.clone();
         let intermediates = intermediates.map(|folder| Intermediates { folder, every: args.output.every.unwrap_or(1) });
-        if let Some(choice) = args.output.preview {
+        if let Some(choice) = args.output.preview.preview {
             ui.show_previews(choice);
         }
         let mut engine = Engine::new(machine);
@@ -83,7 +83,8 @@ impl<'a> Painter<'a> {
     /// # Errors
     /// What ended the series.
     pub fn series(&mut self, first: &Plan, prompt: &Prompt, line: Option<usize>) -> Result<()> {
-        let watch = Watch { every: self.studio.every() };
+        let preview = self.args.output.preview.method()?.filter(|_| self.ui().shows_steps());
+        let watch = Watch { every: self.studio.every(), preview: preview.as_ref() };
         let (count, resume) = (self.args.output.count, self.args.output.resume);
         let wildcards = self.args.prompt.wildcards.as_deref();
         let mut broken = 0;

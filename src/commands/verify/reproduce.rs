@@ -132,7 +132,7 @@ impl Events for Kept<'_> {
                 self.files = provenance.model_files.iter().map(|f| (f.name.clone(), f.sha256.clone())).collect();
                 Ok(())
             }
-            Event::Picture { .. } | Event::Intermediate { .. } => Ok(()),
+            Event::Picture { .. } | Event::Intermediate { .. } | Event::Preview { .. } => Ok(()),
             event => self.ui.on(event),
         }
     }

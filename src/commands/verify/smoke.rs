@@ -79,7 +79,7 @@ struct Quiet<'a>(&'a mut Ui);
 impl Events for Quiet<'_> {
     fn on(&mut self, event: Event<'_>) -> Result<()> {
         match event {
-            Event::Picture { .. } | Event::Intermediate { .. } | Event::Note(_) => Ok(()),
+            Event::Picture { .. } | Event::Intermediate { .. } | Event::Preview { .. } | Event::Note(_) => Ok(()),
             event => self.0.on(event),
         }
     }

@@ -122,9 +122,9 @@ impl Report {
     }
 }
 
-/// What products can reach at best: operands in bf16 have instructions of their own on some processors.
+/// What products can reach at best: operands in bf16 have instructions of their own on some processors, which are not always faster.
 fn peak_of(cpu: Cpu, precision: Precision) -> f64 {
-    cpu.peak.bf16_pairs.filter(|_| precision == Precision::Bf16).unwrap_or(cpu.peak.f32)
+    cpu.peak.bf16_pairs.filter(|_| precision == Precision::Bf16).map_or(cpu.peak.f32, |pairs| pairs.max(cpu.peak.f32))
 }
 
 impl Stage {

@@ -8,6 +8,7 @@ mod control;
 mod input;
 mod lora;
 mod overlay;
+mod quantize;
 
 use clap::ValueEnum;
 use std::fmt::Display;
@@ -21,6 +22,7 @@ use crate::{Error, Result};
 pub use self::control::{Control, ControlMode, Preprocessing};
 pub use self::input::{check_strength, Inpaint, Input, PictureFile, Task};
 pub use self::lora::Lora;
+pub use self::quantize::QuantizedType;
 
 /// The version of the layout of [`Request`].
 pub const SCHEMA: u32 = 1;
@@ -94,7 +96,7 @@ pub struct Request {
     pub controls: Vec<Control>,
 }
 
-/// What of a model is taken from elsewhere, and what its files do not say.
+/// What of a model is taken from elsewhere, what its files do not say, and how its weights are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parts {
@@ -125,6 +127,9 @@ pub struct Parts {
     /// What the denoiser predicts, where it is not to be taken from the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
+    /// What the linear layers of the denoiser and the text encoders are quantised to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantize: Option<QuantizedType>,
 }
 
 impl Parts {

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::quantized::GgmlDType;
 use candle_core::DType;
 use clap::{Args, ValueEnum};
 
 use super::general::GeneralArgs;
 use super::model::BareFileArgs;
+use crate::request::QuantizedType;
 use crate::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -80,52 +80,6 @@ impl FloatType {
             FloatType::F32 => DType::F32,
             FloatType::F16 => DType::F16,
             FloatType::Bf16 => DType::BF16,
-        }
-    }
-}
-
-/// What `--quantize` names: ggml's types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "they are names of others")]
-pub enum QuantizedType {
-    #[value(name = "q8_0")]
-    Q8_0,
-    #[value(name = "q5_1")]
-    Q5_1,
-    #[value(name = "q5_0")]
-    Q5_0,
-    #[value(name = "q4_1")]
-    Q4_1,
-    #[value(name = "q4_0")]
-    Q4_0,
-    #[value(name = "q6_k")]
-    Q6K,
-    #[value(name = "q5_k")]
-    Q5K,
-    #[value(name = "q4_k")]
-    Q4K,
-    #[value(name = "q3_k")]
-    Q3K,
-    #[value(name = "q2_k")]
-    Q2K,
-}
-
-impl QuantizedType {
-    /// The tensor library's name.
-    #[must_use]
-    pub fn dtype(self) -> GgmlDType {
-        match self {
-            QuantizedType::Q8_0 => GgmlDType::Q8_0,
-            QuantizedType::Q5_1 => GgmlDType::Q5_1,
-            QuantizedType::Q5_0 => GgmlDType::Q5_0,
-            QuantizedType::Q4_1 => GgmlDType::Q4_1,
-            QuantizedType::Q4_0 => GgmlDType::Q4_0,
-            QuantizedType::Q6K => GgmlDType::Q6K,
-            QuantizedType::Q5K => GgmlDType::Q5K,
-            QuantizedType::Q4K => GgmlDType::Q4K,
-            QuantizedType::Q3K => GgmlDType::Q3K,
-            QuantizedType::Q2K => GgmlDType::Q2K,
         }
     }
 }

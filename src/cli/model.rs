@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::checks;
-use crate::request::Parts;
+use crate::request::{Parts, QuantizedType};
 use crate::sampling::Prediction;
 use crate::Result;
 
@@ -56,6 +56,13 @@ pub struct ModelArgs {
     /// `auto` takes it from the model. Checkpoint files of SD 2.x often do not say: then it has to be given.
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub prediction: PredictionChoice,
+    /// Quantise the linear layers of the denoiser and the text encoders while they load, to save memory.
+    ///
+    /// As ggml does, and to its types: q8_0 is next to lossless, q4_0 takes half as much. Norms, biases, convolutions, tables of words and
+    /// the VAE stay as they are, and so do layers whose rows are no whole blocks: of 32 numbers, with `_k` of 256. LoRAs are added beside
+    /// the layers instead of changing the weights. It decides the picture; `sdgen convert --quantize` writes such a model.
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub quantize: Option<QuantizedType>,
     /// Take the averaged weights (EMA) of a training checkpoint that holds both.
     #[arg(long)]
     pub ema: bool,

@@ -106,6 +106,7 @@ impl PaintArgs {
             config: path("config", &args.config)?,
             ema: args.ema,
             prediction: args.prediction.prediction(),
+            quantize: args.quantize,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
+use super::aside::Aside;
 use super::cpu::{self, floats};
 use super::profile::{timed, LayerKind};
 use super::weight::Weight;
@@ -12,6 +13,7 @@ use crate::kernels::gemm::{linear, Bias, Epilogue, Packed, Target};
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Weight<Packed>,
+    aside: Option<Aside>,
     bias: Option<Tensor>,
     inputs: usize,
     outputs: usize,
@@ -33,8 +35,8 @@ impl Linear {
     /// # Errors
     /// When the tensor library fails.
     pub fn without_bias(inputs: usize, outputs: usize, params: &Params) -> Result<Self> {
-        let weight = Weight::of_columns((outputs, inputs), params)?;
-        Ok(Linear { weight, bias: None, inputs, outputs, precision: params.precision() })
+        let (weight, aside) = Weight::of_columns((outputs, inputs), params)?;
+        Ok(Linear { weight, aside, bias: None, inputs, outputs, precision: params.precision() })
     }
 
     /// A convolution with a 1x1 kernel, `weight` [out, in, 1, 1] and `bias` [out], for inputs that have their channels last.
@@ -52,12 +54,13 @@ impl Linear {
     /// When the tensor library fails.
     pub fn from_patch_conv(inputs: usize, outputs: usize, side: usize, params: &Params) -> Result<Self> {
         let values = inputs * side * side;
-        let weight = match Weight::of_columns((outputs, inputs, side, side), params)? {
+        let (weight, aside) = Weight::of_columns((outputs, inputs, side, side), params)?;
+        let weight = match weight {
             Weight::Tensor(tensor) => Weight::Tensor(tensor.reshape((outputs, values))?),
             packed @ Weight::Packed(_) => packed,
         };
         let bias = Some(params.get(outputs, "bias")?);
-        Ok(Linear { weight, bias, inputs: values, outputs, precision: params.precision() })
+        Ok(Linear { weight, aside, bias, inputs: values, outputs, precision: params.precision() })
     }
 
     /// The precision of its product.
@@ -116,14 +119,17 @@ impl Linear {
         let (x, residual) = (x.contiguous()?, residual.map(Tensor::contiguous).transpose()?);
         let (x, bias) = (floats(&x)?, self.bias.as_ref().map(floats).transpose()?);
         let residual = residual.as_ref().map(floats).transpose()?;
+        let rows = x.len() / self.inputs;
+        let beside = self.aside.as_ref().map(|aside| aside.forward(&x, rows, residual.as_deref())).transpose()?;
+        let beside = beside.as_ref().map(floats).transpose()?;
         let epilogue = Epilogue {
             bias: bias.as_deref().map_or(Bias::None, Bias::Columns),
             function: None,
-            residual: residual.as_deref(),
+            residual: beside.as_deref().or(residual.as_deref()),
             target: Target::matrix(self.outputs),
         };
         cpu::filled(dims, |y| {
-            linear(&x, x.len() / self.inputs, weight, &epilogue, y);
+            linear(&x, rows, weight, &epilogue, y);
             Ok(())
         })
     }
@@ -131,10 +137,15 @@ impl Linear {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
+    use std::sync::Arc;
+
+    use candle_core::quantized::{GgmlDType, QTensor};
+    use candle_core::{DType, Device, Shape};
 
     use super::*;
-    use crate::nn::tests::{max_difference, params};
+    use crate::nn::tests::{max_difference, params, Fake};
+    use crate::nn::{AttentionMethod, ParamSource};
+    use crate::weights::WeightsError;
 
     #[test]
     fn equals_the_tensor_library() {
@@ -151,5 +162,65 @@ mod tests {
         assert!(layer.forward_add(&x, &weight).is_err());
         assert!(layer.forward(&weight.t().unwrap()).is_err());
         assert!(layer.forward(&x.to_dtype(DType::F64).unwrap()).is_err());
+    }
+
+    /// A weight with a change that is the product of thin matrices.
+    struct Changed {
+        base: Arc<Fake>,
+        change: [Tensor; 2],
+    }
+
+    impl ParamSource for Changed {
+        fn label(&self) -> String {
+            "changed".into()
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.base.names()
+        }
+
+        fn info(&self, name: &str) -> Option<(Shape, DType)> {
+            self.base.info(name)
+        }
+
+        fn unchanged(&self, name: &str) -> Option<Arc<dyn ParamSource>> {
+            (name == "weight").then(|| self.base.clone() as Arc<dyn ParamSource>)
+        }
+
+        fn change(&self, _: &str) -> std::result::Result<Option<[Tensor; 2]>, WeightsError> {
+            Ok(Some(self.change.clone()))
+        }
+
+        fn read(&self, name: &str) -> std::result::Result<Tensor, WeightsError> {
+            self.base.read(name)
+        }
+    }
+
+    /// Measured: 5e-7.
+    #[test]
+    fn a_change_beside_quantised_weights_is_one_of_the_widened_weights() {
+        let wave = |dims: &[usize], speed: f64| {
+            let count = dims.iter().product::<usize>() as f32;
+            let values = Tensor::arange(0f32, count, &Device::Cpu).unwrap().affine(speed, 0.3).unwrap().sin().unwrap();
+            values.affine(0.1, 0.0).unwrap().reshape(dims).unwrap()
+        };
+        let (weight, bias) = (wave(&[37, 64], 0.37), wave(&[37], 0.7));
+        let change = [wave(&[37, 3], 0.9), wave(&[3, 64], 1.3)];
+        let tensors = [("weight".to_string(), weight.clone()), ("bias".to_string(), bias.clone())];
+        let source = Arc::new(Changed { base: Arc::new(Fake(tensors.into())), change: change.clone() });
+        let kind = GgmlDType::Q4_0;
+        let params = Params::quantizing(source, Precision::F32, &Device::Cpu, AttentionMethod::Auto, Some(kind));
+        let layer = Linear::new(64, 37, &params).unwrap();
+        let wide = QTensor::quantize(&weight, kind).unwrap().dequantize(&Device::Cpu).unwrap();
+        let changed = (&wide + change[0].matmul(&change[1]).unwrap()).unwrap();
+        let (x, residual) = (wave(&[5, 64], 0.11), wave(&[5, 37], 0.23));
+        let expected = x.matmul(&changed.t().unwrap()).unwrap().broadcast_add(&bias).unwrap();
+        let difference = max_difference(&layer.forward(&x).unwrap(), &expected);
+        assert!(difference < 1e-6, "{difference}");
+        let expected = (expected + &residual).unwrap();
+        assert!(max_difference(&layer.forward_add(&x, &residual).unwrap(), &expected) < 1e-6);
+        let quantisation = params.quantisation();
+        assert_eq!((quantisation.layers, quantisation.kept), (1, 0));
+        assert_eq!((quantisation.bytes, quantisation.before), (37 * 36, 37 * 256));
     }
 }

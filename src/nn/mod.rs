@@ -5,6 +5,7 @@
 
 mod activation;
 mod adaptive;
+mod aside;
 mod attention;
 mod conv;
 mod conv_transpose;
@@ -15,10 +16,12 @@ mod norm;
 mod params;
 mod precision;
 pub mod profile;
+mod quantised;
 mod resample;
 mod rms_norm;
 mod rotary;
 mod self_attention;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -32,12 +35,14 @@ pub use conv_transpose::ConvTranspose2d;
 pub use embedding::{timestep_embedding, Embedding};
 pub use linear::Linear;
 pub use norm::{GroupMoments, GroupNorm, LayerNorm};
-pub use params::{ParamSource, Params, Survey};
+pub use params::{Params, Survey};
 pub use precision::Precision;
+pub use quantised::{format as ggml_format, Quantisation};
 pub use resample::{Downsample2d, Upsample2d};
 pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;
 pub use self_attention::SelfAttention;
+pub use source::ParamSource;
 pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};
 
 pub use crate::kernels::gemm::Values;

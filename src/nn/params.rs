@@ -4,43 +4,12 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Shape, Tensor};
 
-use super::{cpu, AttentionMethod, Precision, Quantized, Values};
+use super::quantised::Quantisation;
+use super::{cpu, AttentionMethod, ParamSource, Precision, Values};
 use crate::weights::{Mismatch, ShapeMismatch, WeightsError};
-
-/// Named tensors of one component (a UNet, a text encoder), whatever file or bytes they lie in.
-pub trait ParamSource: Send + Sync {
-    /// What a message calls the source: a file's name, "built-in unet".
-    fn label(&self) -> String;
-    /// All tensor names.
-    fn names(&self) -> Vec<String>;
-    /// Shape of a tensor, and the dtype that it is handed out in.
-    fn info(&self, name: &str) -> Option<(Shape, DType)>;
-    /// How a tensor's numbers are stored, as messages name it: "f16", "f8e4m3", "q8_0".
-    fn stored_type(&self, name: &str) -> Option<String> {
-        self.info(name).map(|(_, dtype)| dtype.as_str().into())
-    }
-    /// Called before a network asks for a tensor, with the shape that it will have to have: weights that are made up take it.
-    fn want(&self, _name: &str, _shape: &Shape) {}
-    /// Calls `take` with the values of a tensor where they lie, without a copy. False, and no call, where they cannot be lent, for
-    /// whatever reason: then [`ParamSource::read`] has them, or the reason.
-    fn lend(&self, _name: &str, _take: &mut dyn FnMut(Values<'_>)) -> bool {
-        false
-    }
-    /// A tensor that is stored quantised, as it lies in the file, as a matrix of its first side by all others. `None` where it is
-    /// not, or its rows are no whole blocks: [`ParamSource::read`] has its numbers in any case.
-    fn quantized(&self, _name: &str) -> Option<Quantized> {
-        None
-    }
-    /// Lets go of the memory that mapped files take in this process: it is needed for something else. They can be read on.
-    fn release(&self) {}
-    /// The tensor on the CPU in the dtype that [`ParamSource::info`] gives.
-    ///
-    /// # Errors
-    /// When the tensor is not there or its bytes are not.
-    fn read(&self, name: &str) -> Result<Tensor, WeightsError>;
-}
 
 /// How the tensors of a source fit the model that its config describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,28 +47,31 @@ const LARGEST_STAND_IN: usize = 1 << 28;
 /// at once. So a model must not be used before `finish` was called.
 #[derive(Clone)]
 pub struct Params {
-    root: Arc<Root>,
+    pub(super) root: Arc<Root>,
     prefix: String,
 }
 
-struct Root {
-    source: Arc<dyn ParamSource>,
+pub(super) struct Root {
+    pub(super) source: Arc<dyn ParamSource>,
     precision: Precision,
     device: Device,
     /// Whether names and shapes alone are of interest.
-    survey: bool,
+    pub(super) survey: bool,
     attention: AttentionMethod,
+    /// What the weights of linear layers are quantised to.
+    pub(super) quantize: Option<GgmlDType>,
     ledger: Mutex<Ledger>,
 }
 
 #[derive(Default)]
-struct Ledger {
-    taken: HashSet<String>,
+pub(super) struct Ledger {
+    pub(super) taken: HashSet<String>,
     /// Names and shapes in the order in which a survey asked for them.
     asked: Vec<(String, Vec<usize>)>,
     missing: Vec<String>,
     misshapen: Vec<ShapeMismatch>,
-    unreadable: Option<WeightsError>,
+    pub(super) unreadable: Option<WeightsError>,
+    pub(super) quantisation: Quantisation,
 }
 
 impl Params {
@@ -117,12 +89,25 @@ impl Params {
         device: &Device,
         attention: AttentionMethod,
     ) -> Self {
+        Self::quantizing(source, precision, device, attention, None)
+    }
+
+    /// As [`Params::with_attention`], for a model whose linear layers quantise their weights.
+    #[must_use]
+    pub fn quantizing(
+        source: Arc<dyn ParamSource>,
+        precision: Precision,
+        device: &Device,
+        attention: AttentionMethod,
+        quantize: Option<GgmlDType>,
+    ) -> Self {
         Self::rooted(Root {
             source,
             precision,
             device: device.clone(),
             survey: false,
             attention,
+            quantize,
             ledger: Mutex::default(),
         })
     }
@@ -137,6 +122,7 @@ impl Params {
             device: Device::Cpu,
             survey: true,
             attention: AttentionMethod::Auto,
+            quantize: None,
             ledger: Mutex::default(),
         })
     }
@@ -203,19 +189,6 @@ impl Params {
             (None, Some(f)) => cpu::with_stored(&self.get_stored(shape, name)?, f),
             (None, None) => candle_core::bail!("the values of `{name}` were lent and not used"),
         }
-    }
-
-    /// The matrix `name` of `shape` below this path, for layers on the CPU that can compute with quantised numbers; `None` where
-    /// [`Params::get_stored`] has to be asked.
-    pub(super) fn quantized(&self, shape: impl Into<Shape>, name: &str) -> Option<Quantized> {
-        let (shape, full_name) = (shape.into(), self.full_name(name));
-        let fits = self.root.source.info(&full_name).is_some_and(|(found, _)| found == shape);
-        if !fits || self.root.survey || !self.device().is_cpu() {
-            return None;
-        }
-        let quantized = self.root.source.quantized(&full_name)?;
-        self.ledger().taken.insert(full_name);
-        Some(quantized)
     }
 
     /// Whether nothing is read: see [`Params::for_survey`].
@@ -342,7 +315,7 @@ impl Params {
         None
     }
 
-    fn full_name(&self, name: &str) -> String {
+    pub(super) fn full_name(&self, name: &str) -> String {
         if self.prefix.is_empty() {
             name.to_string()
         } else {
@@ -350,7 +323,7 @@ impl Params {
         }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.root.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{Result, Shape, Tensor};
 
-use super::{Params, Values};
+use super::aside::Aside;
+use super::{cpu, Params, Quantized, Values};
 use crate::kernels::gemm::{Kernel, Packed, Side};
 
 /// Weights in the form that their device multiplies with.
@@ -28,17 +29,39 @@ impl<P> std::fmt::Debug for Weight<P> {
 impl Weight<Packed> {
     /// The tensor `weight` of `shape`, a matrix of its first side by all others, as columns of products. On the CPU it stays quantised if
     /// it is stored so.
-    pub(super) fn of_columns(shape: impl Into<Shape>, params: &Params) -> Result<Self> {
+    /// What changes such a weight stands beside it.
+    pub(super) fn of_columns(shape: impl Into<Shape>, params: &Params) -> Result<(Self, Option<Aside>)> {
         let shape = shape.into();
-        if let Some(quantized) = params.quantized(&shape, "weight") {
-            return Ok(Weight::Packed(Arc::new(Packed::quantized(params.precision().kernel()?, quantized))));
+        if let Some((matrix, change)) = params.matrix(&shape, "weight")? {
+            if !params.device().is_cpu() {
+                return Ok((Weight::Tensor(widened(&matrix, change, &shape, params)?), None));
+            }
+            let kernel = params.precision().kernel()?;
+            let aside = change.map(|change| Aside::new(kernel, &change)).transpose()?;
+            return Ok((Weight::Packed(Arc::new(Packed::quantized(kernel, matrix))), aside));
         }
         let outputs = shape.dims().first().copied().unwrap_or(1);
         let inputs = shape.elem_count() / outputs.max(1);
-        Weight::new(shape, params, |kernel, values| {
+        let weight = Weight::new(shape, params, |kernel, values| {
             Packed::weights(kernel, Side::Columns, values, [outputs, inputs, 1])
-        })
+        })?;
+        Ok((weight, None))
     }
+}
+
+/// For devices that do not compute with quantised numbers: the numbers that they stand for, with what is added to them.
+fn widened(matrix: &Quantized, change: Option<[Tensor; 2]>, shape: &Shape, params: &Params) -> Result<Tensor> {
+    let ([rows, columns], isa) = (matrix.dims(), cpu::isa()?);
+    let wide = cpu::filled((rows, columns), |values| {
+        values.chunks_exact_mut(columns.max(1)).enumerate().for_each(|(i, row)| matrix.row(isa, i, row));
+        Ok(())
+    })?;
+    let wide = match change {
+        Some([up, down]) => (wide + up.matmul(&down)?)?,
+        None => wide,
+    };
+    let dtype = params.precision().activation_dtype(params.device());
+    wide.reshape(shape)?.to_dtype(dtype)?.to_device(params.device())
 }
 
 impl<P> Weight<P> {

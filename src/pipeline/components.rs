@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use crate::hub::ModelFiles;
+use crate::hub::{self, ModelFiles};
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::t5::{T5Config, T5Encoder};
 use crate::models::vae::AutoencoderKl;
-use crate::nn::{ParamSource, Params, Precision};
+use crate::nn::{ParamSource, Params, Precision, Quantisation};
 use crate::pipeline::{Denoiser, DenoiserConfig, Event, Events, Family, Machine, Phase, Sources};
 use crate::text::{
     ClipStack, ClipTokenizer, JointKind, JointText, Padding, T5TextEncoder, T5Tokenizer, TextEncoder, TextStack,
@@ -148,7 +148,7 @@ pub(super) fn vae_precision(family: &Family, machine: &Machine) -> Precision {
 
 /// The denoiser.
 fn denoiser(sources: &Sources, family: &Family, machine: &Machine, events: &mut dyn Events) -> Result<Denoiser> {
-    let params = params(sources, family.denoiser.component(), machine)?;
+    let params = params(sources, family.denoiser.component(), machine, machine.precision)?;
     finish(family.denoiser.build(&params), &params, events)
 }
 
@@ -188,7 +188,7 @@ fn text_encoder(
 ) -> Result<TextEncoder> {
     let component = format!("text_encoder{suffix}");
     let tokenizer = tokenizer(sources.files(), &format!("tokenizer{suffix}"), config, events)?;
-    let params = params(sources, &component, machine)?;
+    let params = params(sources, &component, machine, machine.precision)?;
     let model = finish(ClipTextModel::new(config, &params), &params, events)?;
     TextEncoder::new(tokenizer, model, &machine.device)
 }
@@ -221,8 +221,7 @@ fn t5_encoder(
             T5Tokenizer::embedded()?
         }
     };
-    let source = sources.weights(&format!("text_encoder_{}", clips + 1))?;
-    let params = Params::with_attention(source, precision, &machine.device, machine.attention);
+    let params = params(sources, &format!("text_encoder_{}", clips + 1), machine, precision)?;
     let model = finish(T5Encoder::new(config, &params).map_err(Error::from), &params, events)?;
     T5TextEncoder::new(tokenizer, model, &machine.device)
 }
@@ -257,9 +256,9 @@ fn tokenizer(
     })
 }
 
-fn params(sources: &Sources, component: &str, machine: &Machine) -> Result<Params> {
+fn params(sources: &Sources, component: &str, machine: &Machine, precision: Precision) -> Result<Params> {
     let source = sources.weights(component)?;
-    Ok(Params::with_attention(source, machine.precision, &machine.device, machine.attention))
+    Ok(Params::quantizing(source, precision, &machine.device, machine.attention, sources.quantize()))
 }
 
 /// A tensor's name as a message shows it: those of real models are shorter.
@@ -271,6 +270,14 @@ fn shortened(name: &str) -> &str {
 /// and what they hold beyond the model (a warning).
 pub(super) fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Result<T> {
     let surplus = params.finish()?;
+    let Quantisation { layers, bytes, before, kept } = params.quantisation();
+    if layers + kept > 0 {
+        let sizes = format!("{} instead of {}", hub::size(bytes as u64), hub::size(before as u64));
+        events.on(Event::Note(&format!(
+            "{}: {layers} linear layers quantised, {sizes}; {kept} stay as they are, whose rows are no whole blocks",
+            params.label()
+        )))?;
+    }
     if surplus.is_empty() {
         return built;
     }

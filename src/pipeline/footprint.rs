@@ -3,13 +3,17 @@
 use candle_core::DType;
 use serde::Serialize;
 
-use crate::nn::{ParamSource, Precision};
+use crate::nn::{ggml_format, Format, ParamSource, Precision};
 use crate::pipeline::events::Silent;
 use crate::pipeline::{memory, Family, Machine, Plan, Sources};
 use crate::Result;
 
 /// What the program takes without a model.
 const PROGRAM: u64 = 30 << 20;
+
+/// Parts of the names of matrices that are no linear layers: they are not quantised.
+const TABLES: [&str; 5] =
+    ["token_embedding", "position_embedding", "shared.", "embed_tokens", "relative_attention_bias"];
 
 /// Bytes of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,12 +29,17 @@ impl Weights {
         self.packed + self.mapped
     }
 
-    /// Of the tensors of a source, for a network in this precision.
-    fn of(source: &dyn ParamSource, precision: Precision) -> Self {
+    /// Of the tensors of a source, for a network in this precision whose linear layers are quantised so.
+    fn of(source: &dyn ParamSource, precision: Precision, quantize: Option<Format>) -> Self {
         let mut weights = Weights::default();
         for name in source.names() {
             let Some((shape, dtype)) = source.info(&name) else { continue };
             let values = shape.elem_count() as u64;
+            let quantized = quantize.filter(|_| shape.rank() == 2 && !TABLES.iter().any(|table| name.contains(table)));
+            if let Some(line) = quantized.and_then(|format| format.bytes(shape.dims()[1])) {
+                weights.packed += (line * shape.dims()[0]) as u64;
+                continue;
+            }
             match source.quantized(&name).filter(|_| shape.rank() == 2) {
                 Some(quantized) => weights.mapped += quantized.size() as u64,
                 // Norms and biases are f32.
@@ -75,12 +84,16 @@ impl Footprint {
     /// When weights are missing or their files damaged.
     pub(super) fn of(sources: &Sources, plan: &Plan, machine: &Machine) -> Result<Self> {
         let Family { denoiser, .. } = &plan.family;
-        let of = |component: &str| Ok(Weights::of(sources.weights(component)?.as_ref(), machine.precision));
+        let quantize = sources.quantize().and_then(ggml_format);
+        let weights = |component: &str, quantize| {
+            Ok(Weights::of(sources.weights(component)?.as_ref(), machine.precision, quantize))
+        };
+        let of = |component| weights(component, quantize);
         let text = plan.family.text_components().map(of).sum::<Result<Weights>>()?;
         let mut footprint = Footprint {
             text,
             denoiser: of(denoiser.component())?,
-            vae: of("vae")?,
+            vae: weights("vae", None)?,
             has_t5: plan.family.t5.is_some(),
             is_short: false,
         };

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::quantized::GgmlDType;
+
 use crate::hub::ModelFiles;
 use crate::nn::{ParamSource, Precision};
 use crate::pipeline::{Event, Events, Family, Machine, Plan};
-use crate::request::Lora;
+use crate::request::{Lora, QuantizedType};
 use crate::weights::lora::{Adapter, BlockWeights, Component, Family as Published, LoraError, Stack, Strength, Sums};
 use crate::Result;
 
@@ -15,13 +17,15 @@ pub struct Sources {
     files: ModelFiles,
     /// The components that LoRAs may change.
     adapted: Vec<(&'static str, Arc<dyn ParamSource>)>,
+    /// What the linear layers of all but the autoencoder are quantised to.
+    quantize: Option<GgmlDType>,
 }
 
 impl Sources {
     /// The weights of a model as they are.
     #[must_use]
     pub fn plain(files: &ModelFiles) -> Self {
-        Sources { files: files.clone(), adapted: Vec::new() }
+        Sources { files: files.clone(), adapted: Vec::new(), quantize: None }
     }
 
     /// The weights of a plan's model with its LoRAs, each of which is told with what of it found a place. `strict` refuses those
@@ -31,9 +35,10 @@ impl Sources {
     /// [`crate::Error::Lora`] when one is damaged or does not fit; otherwise when the model's weights do not open.
     pub fn of(plan: &Plan, machine: &Machine, strict: bool, events: &mut dyn Events) -> Result<Self> {
         let Plan { files, family, loras, .. } = plan;
+        let quantize = plan.request.parts.quantize.map(QuantizedType::dtype);
         let loras: Vec<&Lora> = loras.iter().map(|planned| &planned.lora).collect();
         if loras.is_empty() {
-            return Ok(Self::plain(files));
+            return Ok(Sources { quantize, ..Self::plain(files) });
         }
         // Opened before the model: a wrong name is told at once.
         let adapters = loras.iter().map(|lora| Adapter::open(Path::new(&lora.file))).collect::<Result<Vec<_>, _>>()?;
@@ -42,7 +47,7 @@ impl Sources {
         let loras: Vec<(&Lora, &Adapter)> = loras.into_iter().zip(&adapters).collect();
         let stack = stack_loras(components, family, &loras, strict, events)?;
         let sums = if machine.precision == Precision::F32 { Sums::F32 } else { Sums::Stored };
-        Ok(Sources { files: files.clone(), adapted: stack.into_components(sums) })
+        Ok(Sources { files: files.clone(), adapted: stack.into_components(sums), quantize })
     }
 
     /// The model's files.
@@ -60,6 +65,12 @@ impl Sources {
             self.weights(component)?.release();
             Ok(())
         })
+    }
+
+    /// What the linear layers of all but the autoencoder are quantised to.
+    #[must_use]
+    pub fn quantize(&self) -> Option<GgmlDType> {
+        self.quantize
     }
 
     /// The weights of a component.

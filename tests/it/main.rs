@@ -38,6 +38,7 @@ mod precision;
 mod preprocess;
 mod presets;
 mod prompts;
+mod quantize;
 mod single;
 mod single_file;
 mod stream;

@@ -10,11 +10,12 @@ use serde_json::json;
 use super::save::file::{self, Numbers, Report};
 use super::save::output::Output;
 use super::save::{folder, single, Model};
-use crate::cli::convert::{FloatType, Layout, QuantizedType};
+use crate::cli::convert::{FloatType, Layout};
 use crate::cli::ConvertArgs;
 use crate::commands::inspect::text;
 use crate::hub;
 use crate::image::Unfinished;
+use crate::request::QuantizedType;
 use crate::ui::{install_interrupt, Ui};
 use crate::{weights, Error, Result};
 

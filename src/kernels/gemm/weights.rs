@@ -85,7 +85,10 @@ impl Values<'_> {
     }
 
     /// The values of `place`, widened.
-    fn read(&self, place: Range<usize>, to: &mut [f32]) {
+    ///
+    /// # Panics
+    /// When there are not that many, or `to` has another length.
+    pub fn read(&self, place: Range<usize>, to: &mut [f32]) {
         match self {
             Values::F32(values) => to.copy_from_slice(&values[place]),
             Values::F16(values) => values[place].convert_to_f32_slice(to),

@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::quantized::GgmlDType;
 use candle_core::DType;
 
-use crate::nn::Format;
+use crate::nn::{ggml_format, Format};
 
 /// How numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,20 +82,10 @@ impl Kind {
 
     /// The format that layers compute with as it is stored.
     pub(super) fn format(self) -> Option<Format> {
-        let Kind::Quantized(kind) = self else { return None };
-        Some(match kind {
-            GgmlDType::Q4_0 => Format::Q4_0,
-            GgmlDType::Q4_1 => Format::Q4_1,
-            GgmlDType::Q5_0 => Format::Q5_0,
-            GgmlDType::Q5_1 => Format::Q5_1,
-            GgmlDType::Q8_0 => Format::Q8_0,
-            GgmlDType::Q2K => Format::Q2K,
-            GgmlDType::Q3K => Format::Q3K,
-            GgmlDType::Q4K => Format::Q4K,
-            GgmlDType::Q5K => Format::Q5K,
-            GgmlDType::Q6K => Format::Q6K,
-            _ => return None,
-        })
+        match self {
+            Kind::Plain(_) => None,
+            Kind::Quantized(kind) => ggml_format(kind),
+        }
     }
 
     /// Numbers in a block, and the bytes of one.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Shape, Tensor};
 
-use super::kinds::{Base, Change};
+use super::kinds::{Base, Change, Factors};
 use super::sum::{self, Sums};
 use crate::nn::{ParamSource, Quantized, Values};
 use crate::weights::WeightsError;
@@ -34,6 +34,22 @@ impl Adapted {
     pub fn new(source: Arc<dyn ParamSource>, patches: HashMap<String, Vec<Patch>>, sums: Sums) -> Self {
         Adapted { source, patches, sums }
     }
+
+    fn bad(&self, name: &str, error: &candle_core::Error) -> WeightsError {
+        let reason = format!("a LoRA cannot be added to it: {error}");
+        WeightsError::BadTensor { file: self.label(), tensor: name.into(), reason }
+    }
+}
+
+/// The sum of changes that are products of thin matrices as one such product: the matrices side by side.
+fn factors(patches: &[Patch]) -> candle_core::Result<Option<[Tensor; 2]>> {
+    let (mut ups, mut downs) = (Vec::new(), Vec::new());
+    for patch in patches {
+        let Some(Factors { up, down }) = patch.change.factors(&patch.rows)? else { return Ok(None) };
+        ups.push(up.affine(patch.multiplier, 0.0)?);
+        downs.push(down);
+    }
+    Ok(if ups.is_empty() { None } else { Some([Tensor::cat(&ups, 1)?, Tensor::cat(&downs, 0)?]) })
 }
 
 /// All changes of a tensor: [rows, columns] in f32.
@@ -80,6 +96,16 @@ impl ParamSource for Adapted {
         self.source.quantized(name).filter(|_| !self.patches.contains_key(name))
     }
 
+    fn unchanged(&self, name: &str) -> Option<Arc<dyn ParamSource>> {
+        let patches = self.patches.get(name)?;
+        patches.iter().all(|patch| patch.change.is_product()).then(|| self.source.clone())
+    }
+
+    fn change(&self, name: &str) -> Result<Option<[Tensor; 2]>, WeightsError> {
+        let patches = self.patches.get(name).map(Vec::as_slice).unwrap_or_default();
+        factors(patches).map_err(|e| self.bad(name, &e))
+    }
+
     fn release(&self) {
         self.source.release();
     }
@@ -91,10 +117,6 @@ impl ParamSource for Adapted {
             Some(change) => sum::add(&stored, &change, self.sums),
             None => Ok(stored.clone()),
         };
-        changed().map_err(|e| WeightsError::BadTensor {
-            file: self.label(),
-            tensor: name.into(),
-            reason: format!("a LoRA cannot be added to it: {e}"),
-        })
+        changed().map_err(|e| self.bad(name, &e))
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Id};
 
-use super::Cli;
+use super::{sheet, Cli};
 use crate::config::table::{Kind, Section, SETTINGS};
 use crate::config::{gather, merge, shown, words, Given, Layer, Origin, Setting, Sources, Surroundings};
 use crate::sampling::parse_scheduler;
@@ -65,7 +65,10 @@ impl Layered {
         }
         let (mut layers, warnings) = gather(&sources(sub, own), None, surroundings)?;
         for layer in &mut layers {
-            let fits = |given: &Given| sections.contains(&given.setting.section) && id_of(sub, given.setting).is_some();
+            let fits = |given: &Given| {
+                let known = sections.contains(&given.setting.section) && id_of(sub, given.setting).is_some();
+                known && !(sub.get_name() == "sheet" && sheet::WITHOUT.contains(&given.setting.option))
+            };
             layer.given.retain(fits);
         }
         let mut options: BTreeSet<&str> = typed.iter().map(|given| given.setting.option).collect();
@@ -104,7 +107,7 @@ impl Layered {
 /// The parts of files that a subcommand takes settings from.
 fn sections(sub: &Command) -> Vec<Section> {
     match sub.get_name() {
-        "generate" | "img2img" | "inpaint" | "controlnet" | "flux" | "config" => Section::ALL.to_vec(),
+        "generate" | "img2img" | "inpaint" | "controlnet" | "flux" | "sheet" | "config" => Section::ALL.to_vec(),
         "bench" | "verify" => vec![Section::Compute, Section::General],
         "preprocess" | "download" | "info" | "convert" | "lora-merge" | "list" | "show" => vec![Section::General],
         _ => Vec::new(),
@@ -159,10 +162,10 @@ mod tests {
 
     #[test]
     fn every_option_of_pictures_is_a_setting_or_known_not_to_be() {
-        let exceptions = ["config-file", "no-config", "preset", "from", "dry-run", "help", "variant"];
+        let exceptions = ["config-file", "no-config", "preset", "from", "dry-run", "help", "variant", "x", "y"];
         let definition = definition();
         let mut seen = BTreeSet::new();
-        for name in ["generate", "img2img", "inpaint", "controlnet", "flux"] {
+        for name in ["generate", "img2img", "inpaint", "controlnet", "flux", "sheet"] {
             let sub = definition.find_subcommand(name).unwrap();
             let options = sub.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(Arg::get_long);
             for option in options {

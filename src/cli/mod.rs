@@ -1,12 +1,13 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`download`], [`verify`], [`info`], [`convert`],
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`sheet`], [`download`], [`verify`], [`info`], [`convert`],
 //! [`lora_merge`], [`preprocess`], [`bench`], [`preset`], [`config`], [`completions`], [`man`]), one a group of options that subcommands share
 //! ([`model`], [`lora`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`],
-//! [`general`]), [`shard`] the value of one; [`paint`] is the groups of those that make pictures. `layers` adds what files and variables say. A value is checked by its
+//! [`general`]), [`shard`] and [`axis`] values of some; [`paint`] is the groups of those that make pictures. `layers` adds what files and variables say. A value is checked by its
 //! parser in `values`, options against each other in `checks`; both say what to give instead. `reference` makes completions, man pages and
 //! documents of all this. Only `main` and `commands` call this module.
 
+pub mod axis;
 pub mod bench;
 mod checks;
 pub mod completions;
@@ -40,6 +41,7 @@ pub mod recipe;
 pub mod reference;
 pub mod sampling;
 pub mod shard;
+pub mod sheet;
 mod usage;
 mod values;
 pub mod verify;
@@ -71,6 +73,7 @@ pub use man::ManArgs;
 pub use paint::PaintArgs;
 pub use preprocess::PreprocessArgs;
 pub use preset::PresetArgs;
+pub use sheet::SheetArgs;
 pub use verify::VerifyArgs;
 
 /// Stable Diffusion pictures from the command line.
@@ -102,6 +105,7 @@ pub enum Command {
     Inpaint(Box<InpaintArgs>),
     Controlnet(Box<ControlnetArgs>),
     Flux(Box<FluxArgs>),
+    Sheet(Box<SheetArgs>),
     Preprocess(Box<PreprocessArgs>),
     Download(Box<DownloadArgs>),
     Bench(Box<BenchArgs>),
@@ -124,6 +128,7 @@ impl Command {
             Command::Inpaint(args) => &args.paint.general,
             Command::Controlnet(args) => &args.paint.general,
             Command::Flux(args) => &args.paint.general,
+            Command::Sheet(args) => &args.paint.general,
             Command::Preprocess(args) => &args.general,
             Command::Download(args) => &args.general,
             Command::Bench(args) => &args.general,

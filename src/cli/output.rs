@@ -34,6 +34,12 @@ pub struct OutputArgs {
           value_parser = |s: &str| values::whole(s, limits::BATCH))]
     pub batch: usize,
 
+    /// Also write one picture that shows all, in COLS columns [default: off; as many columns as rows].
+    ///
+    /// It is named after the first picture, with `-grid` behind, and written when all are made. Very large ones are made smaller.
+    #[arg(long, value_name = "COLS", num_args = 0..=1, require_equals = true, value_parser = |s: &str| values::whole(s, 1..=1000))]
+    pub grid: Option<Option<usize>>,
+
     /// Also write pictures of the steps [default: off].
     ///
     /// Of each step but the last, whose picture is the result. They go into DIR, or beside the picture when no DIR is given.

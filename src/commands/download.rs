@@ -28,7 +28,7 @@ pub fn download(args: &DownloadArgs, ui: &mut Ui) -> Result<()> {
         return Ok(());
     }
     let targets = args.targets(&settings)?;
-    install_interrupt(ui.bar_handle());
+    install_interrupt(ui);
     let client = Client::new(settings)?;
     let (start, total) = (Instant::now(), targets.len());
     let mut failed = 0;

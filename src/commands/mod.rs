@@ -34,6 +34,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Inpaint(args) => paint::paint(&args.request()?, &args.paint, Some(&args.control), ui),
         Command::Controlnet(args) => paint::paint(&args.request()?, &args.paint, Some(&args.control), ui),
         Command::Flux(args) => flux::flux(args, ui),
+        Command::Sheet(args) => paint::sheet(args, ui),
         Command::Preprocess(args) => preprocess::preprocess(args, ui),
         Command::Bench(args) => bench::bench(args, ui),
         Command::Download(args) => download::download(args, ui),

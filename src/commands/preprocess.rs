@@ -25,7 +25,7 @@ pub fn preprocess(args: &PreprocessArgs, ui: &mut Ui) -> Result<()> {
     args.check()?;
     let place = place(args.output.as_deref(), image, &name.name());
     let output = Output::prepare(&OutputOptions::single(Some(&place), args.overwrite))?;
-    install_interrupt(ui.bar_handle());
+    install_interrupt(ui);
     let picture = load(&Source::new(image), Alpha::White)?;
     picture.notes.iter().for_each(|note| ui.note(note));
     let networks: Box<dyn Networks> = match &args.weights {

@@ -44,6 +44,8 @@ pub struct Studio<'a> {
     /// How the request is stored in its pictures, if they may be there from an earlier run.
     stored: Option<Request>,
     tally: Tally,
+    /// The files of all pictures, when they are asked for.
+    files: Option<Vec<PathBuf>>,
     started: Instant,
 }
 
@@ -57,7 +59,19 @@ impl<'a> Studio<'a> {
     ) -> Self {
         let (request, model, number) = (Request::default(), String::new(), Number::default());
         let (tally, started) = (Tally::default(), Instant::now());
-        Studio { ui, output, metadata, intermediates, request, model, number, stored: None, tally, started }
+        Studio {
+            ui,
+            output,
+            metadata,
+            intermediates,
+            request,
+            model,
+            number,
+            stored: None,
+            tally,
+            files: None,
+            started,
+        }
     }
 
     /// What is said besides the pictures.
@@ -76,6 +90,16 @@ impl<'a> Studio<'a> {
             stored(&plan.request, &self.model, &loras)
         });
         self.started = Instant::now();
+    }
+
+    /// From now on the files of pictures are remembered.
+    pub fn remember_files(&mut self) {
+        self.files.get_or_insert_default();
+    }
+
+    /// Those files, the ones of an earlier run among them.
+    pub fn take_files(&mut self) -> Vec<PathBuf> {
+        self.files.take().unwrap_or_default()
     }
 
     /// Whether all pictures of the request are there already, which is told then.
@@ -99,6 +123,7 @@ impl<'a> Studio<'a> {
 
     fn skip(&mut self, batch_index: usize, path: &Path) {
         self.tally.there += 1;
+        self.files.iter_mut().for_each(|files| files.push(path.into()));
         self.ui.skipped(path, self.number(batch_index).index);
     }
 
@@ -117,10 +142,11 @@ impl<'a> Studio<'a> {
             self.skip(batch_index, &path);
             return Ok(());
         }
-        let texts = metadata(self.metadata, &self.request, batch_index, &self.labels(), provenance);
+        let texts = metadata(self.metadata, &self.request, batch_index, &labels(&self.request), provenance);
         let number = self.number(batch_index);
         let written = self.output.write(&encode(picture, &texts)?, &self.request, &self.model, number)?;
         self.tally.made += 1;
+        self.files.iter_mut().for_each(|files| files.extend(written.path.clone()));
         if let Some(note) = &written.note {
             self.ui.note(note);
         }
@@ -148,14 +174,14 @@ impl<'a> Studio<'a> {
         self.ui.intermediate(&path, number.index, step);
         Ok(())
     }
+}
 
-    /// What A1111 calls the sampler.
-    fn labels(&self) -> SamplerLabels {
-        let sampling = &self.request.sampling;
-        let sampler = sampling.scheduler.unwrap_or(Sampler::Ddim);
-        let (sampler, schedule_type) = sampler.a1111_label(sampling.sigmas.unwrap_or(SigmaSpacing::Normal));
-        SamplerLabels { sampler: sampler.into(), schedule_type: schedule_type.into() }
-    }
+/// What A1111 calls the sampler of a complete request.
+pub fn labels(request: &Request) -> SamplerLabels {
+    let sampling = &request.sampling;
+    let sampler = sampling.scheduler.unwrap_or(Sampler::Ddim);
+    let (sampler, schedule_type) = sampler.a1111_label(sampling.sigmas.unwrap_or(SigmaSpacing::Normal));
+    SamplerLabels { sampler: sampler.into(), schedule_type: schedule_type.into() }
 }
 
 impl Events for Studio<'_> {

@@ -233,6 +233,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(Output, "output", Text).key_is("template"),
     setting(Output, "count", Number),
     setting(Output, "batch", Number),
+    switch(Output, "grid", Optional, "no-grid"),
     switch(Output, "intermediates", Optional, "no-intermediates"),
     setting(Output, "every", Number).of("intermediates"),
     switch(Output, "preview", Optional, "no-preview").local(),

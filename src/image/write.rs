@@ -16,6 +16,30 @@ const DEFAULT_NAME: &str = "{prompt}-{seed}.png";
 /// The same for the lines of a file: sorted by name they are in its order.
 const DEFAULT_NAME_OF_LINES: &str = "{line:04}-{prompt}-{seed}.png";
 
+/// The same for a picture of many settings.
+const DEFAULT_NAME_OF_SHEETS: &str = "{prompt}-{seed}-sheet.png";
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Pictures of one prompt.
+    Pictures,
+    /// Pictures for each line of a file.
+    Lines,
+    /// One picture of many settings.
+    Sheet,
+}
+
+impl Work {
+    fn default_name(self) -> &'static str {
+        match self {
+            Work::Pictures => DEFAULT_NAME,
+            Work::Lines => DEFAULT_NAME_OF_LINES,
+            Work::Sheet => DEFAULT_NAME_OF_SHEETS,
+        }
+    }
+}
+
 /// What the user said about output, and what is to come.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputOptions<'a> {
@@ -27,15 +51,15 @@ pub struct OutputOptions<'a> {
     pub count: usize,
     /// Pictures that share a seed.
     pub batch: usize,
-    /// Whether there are so many for each line of a file.
-    pub lines: bool,
+    /// What they are; those of lines are so many for each.
+    pub work: Work,
 }
 
 impl OutputOptions<'_> {
     /// For one picture.
     #[must_use]
     pub fn single(template: Option<&str>, overwrite: bool) -> OutputOptions<'_> {
-        OutputOptions { template, overwrite, count: 1, batch: 1, lines: false }
+        OutputOptions { template, overwrite, count: 1, batch: 1, work: Work::Pictures }
     }
 }
 
@@ -46,7 +70,7 @@ pub struct Output {
     collision: Collision,
     stamp: Stamp,
     count: usize,
-    lines: bool,
+    work: Work,
 }
 
 #[derive(Debug)]
@@ -76,7 +100,8 @@ impl Output {
     }
 
     fn prepare_for(options: &OutputOptions<'_>, stdout_is_terminal: bool) -> Result<Self> {
-        let OutputOptions { template, overwrite, count, batch, lines } = *options;
+        let OutputOptions { template, overwrite, count, batch, work } = *options;
+        let lines = work == Work::Lines;
         let target = match template {
             Some("-") => {
                 let pictures = if lines { None } else { Some(count * batch) };
@@ -84,7 +109,7 @@ impl Output {
             }
             Some(path) if is_stream(Path::new(path)) => Target::Stream(path.into()),
             typed => {
-                let template = Template::parse(&with_file_name(typed, default_name(lines)))?;
+                let template = Template::parse(&with_file_name(typed, work.default_name()))?;
                 if template.names_lines() && !lines {
                     let hint = "leave it out, or give the prompts in a file: `--prompt-file`";
                     return Err(Error::usage("there are no lines for `{line}` in the output name to count", hint));
@@ -94,7 +119,7 @@ impl Output {
             }
         };
         let collision = if overwrite { Collision::Replace } else { Collision::NextFree };
-        Ok(Output { target, collision, stamp: Stamp::now(), count, lines })
+        Ok(Output { target, collision, stamp: Stamp::now(), count, work })
     }
 
     /// Whether the pictures go to standard output, so that nothing else may.
@@ -120,18 +145,41 @@ impl Output {
         }
     }
 
+    /// Fails unless pictures go into files, which `option` needs.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn check_files(&self, option: &str) -> Result<()> {
+        match &self.target {
+            Target::Files(_) => Ok(()),
+            Target::Stdout | Target::Stream(_) => {
+                let message = format!("`{option}` needs pictures in files, and none are written");
+                Err(Error::usage(message, "give `--output` a file, a folder or a template"))
+            }
+        }
+    }
+
+    /// Writes a PNG that shows all pictures, named after the first of them. Returns its path.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing half-written stays behind.
+    pub fn write_grid(&self, png: &[u8], first: &Path) -> Result<PathBuf> {
+        let stem = first.file_stem().unwrap_or_default().to_string_lossy();
+        write_atomic(&first.with_file_name(format!("{stem}-grid.png")), png, self.collision)
+    }
+
     /// Fails where a later run could not find the pictures of this one.
     ///
     /// # Errors
     /// [`Error::Usage`] when they do not go into files, or the files' names tell the time.
     pub fn check_lasting(&self) -> Result<()> {
-        let what = match &self.target {
-            Target::Files(template) if template.names_time() => "names with `{date}` or `{time}` are others each time",
-            Target::Files(_) => return Ok(()),
-            Target::Stdout | Target::Stream(_) => "no files are written",
-        };
-        let message = format!("`--resume` would find no picture of an earlier run: {what}");
-        Err(Error::usage(message, "give `--output` names without them, such as `{prompt}-{seed}.png`"))
+        self.check_files("--resume")?;
+        if matches!(&self.target, Target::Files(template) if template.names_time()) {
+            let message =
+                "`--resume` would find no picture of an earlier run: `{date}` and `{time}` are others each time";
+            return Err(Error::usage(message, "give `--output` names without them, such as `{prompt}-{seed}.png`"));
+        }
+        Ok(())
     }
 
     /// The file of picture `batch_index` that an earlier run has made, whole, of the same `request`: under the name that it would
@@ -166,7 +214,7 @@ impl Output {
         let picture = match &self.target {
             Target::Files(template) => self.path(template, request, model, number),
             Target::Stdout | Target::Stream(_) => {
-                self.path(&Template::parse(default_name(self.lines))?, request, model, number)
+                self.path(&Template::parse(self.work.default_name())?, request, model, number)
             }
         };
         let folder = folder.unwrap_or_else(|| folder_of(&picture));
@@ -205,16 +253,8 @@ impl Output {
 
     fn path(&self, template: &Template, request: &Request, model: &str, number: Number) -> PathBuf {
         let batch = request.image.batch.unwrap_or(1);
-        let siblings = Siblings { pictures: self.count * batch, batch, lines: self.lines };
+        let siblings = Siblings { pictures: self.count * batch, batch, lines: self.work == Work::Lines };
         template.for_siblings(siblings).render(request, model, number, &self.stamp)
-    }
-}
-
-fn default_name(lines: bool) -> &'static str {
-    if lines {
-        DEFAULT_NAME_OF_LINES
-    } else {
-        DEFAULT_NAME
     }
 }
 

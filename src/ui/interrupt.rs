@@ -4,10 +4,16 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use super::bars::BarHandle;
+use super::{json, Ui};
 use crate::error::exit_code::INTERRUPTED;
 use crate::image::{discard_unfinished, write_guard};
+use crate::Error;
+
+/// How long an interrupt waits for whoever reads the events.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends the process, after saying so when asked to; replaced in tests.
 type Exit = Arc<dyn Fn(bool) + Send + Sync>;
@@ -16,9 +22,13 @@ type Exit = Arc<dyn Fn(bool) + Send + Sync>;
 /// terminal, and ends the process with 130. A second one does not wait.
 ///
 /// A signal that is ignored already (`SIGHUP` under `nohup`, `SIGINT` in a script's background job) stays ignored.
-pub fn install(bar: BarHandle) {
-    let exit: Exit = Arc::new(|say_so| {
+pub fn install(ui: &Ui) {
+    let (bar, is_json) = (ui.bar_handle(), ui.is_json());
+    let exit: Exit = Arc::new(move |say_so| {
         if say_so {
+            if is_json {
+                tell_json();
+            }
             let _ = writeln!(std::io::stderr(), "interrupted");
         }
         #[expect(clippy::exit, reason = "a signal has no caller to return to")]
@@ -26,6 +36,20 @@ pub fn install(bar: BarHandle) {
     });
     let interrupted = AtomicBool::new(false);
     listen(move || on_signal(&interrupted, &bar, &exit));
+}
+
+/// The event of an interrupt on standard output, unless nobody takes what stands before it there.
+fn tell_json() {
+    let (send, told) = std::sync::mpsc::channel();
+    let telling = thread::Builder::new().name("event".into()).spawn(move || {
+        let line = format!("{}\n", json::error(&Error::Interrupted, true));
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        let _ = send.send(());
+    });
+    if telling.is_ok() {
+        let _ = told.recv_timeout(PATIENCE);
+    }
 }
 
 /// Calls `handler` for each signal, on a thread of its own. Where that fails signals end the process as they always do.
@@ -78,7 +102,6 @@ fn on_signal(interrupted: &AtomicBool, bar: &BarHandle, exit: &Exit) {
 mod tests {
     use super::*;
     use std::sync::mpsc::{channel, RecvTimeoutError};
-    use std::time::Duration;
 
     #[cfg(unix)]
     #[test]

@@ -95,7 +95,7 @@ impl Ui {
         Ui { options, streams, color, bars, screen: None, told: None, line: None, said: HashSet::new() }
     }
 
-    /// For [`install_interrupt`]: takes the bar off the terminal.
+    /// Takes the bar off the terminal, from any thread.
     #[must_use]
     pub fn bar_handle(&self) -> BarHandle {
         self.bars.as_ref().map(Bars::handle).unwrap_or_default()
@@ -166,6 +166,13 @@ impl Ui {
             self.emit(json::picture(picture));
         } else if let Some(path) = picture.path {
             self.data(&path.to_string_lossy());
+        }
+    }
+
+    /// Tells what will be done: with `--json` only, the complete request and its schedule.
+    pub fn plan(&mut self, plan: &serde_json::Value) {
+        if !self.options.quiet {
+            self.event("plan", plan);
         }
     }
 

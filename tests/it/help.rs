@@ -31,6 +31,7 @@ fn commands_say_what_they_do() {
         ("generate", "Writes one PNG file a picture"),
         ("inpaint", "What is white in the mask is painted"),
         ("bench", "No picture is written"),
+        ("sheet", "Each cell is the picture that the other commands make"),
     ] {
         let text = sandbox.run([command, "--help"]).succeeds().text().split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(words), "{text}");

@@ -32,7 +32,8 @@ fn interrupted(start: &str) {
     assert_eq!(images.take(3).count(), 3);
     let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
-    lines.for_each(drop);
+    let last = lines.last().unwrap().unwrap();
+    assert!(last.contains(r#""event":"error""#) && last.contains(r#""exit_code":130"#), "{last}");
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(exit_code::INTERRUPTED.into()));
     assert!(sandbox.files().len() >= 3);

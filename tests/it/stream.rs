@@ -228,7 +228,7 @@ fn resume_says_where_it_cannot_work() {
     refused(&["--seed", "random"], "random seed");
     refused(&["--metadata", "a1111"], "--metadata");
     refused(&["-o", "{time}.png"], "{time}");
-    refused(&["-o", "/dev/null"], "no files");
+    refused(&["-o", "/dev/null"], "pictures in files");
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub fn bench(args: &BenchArgs, ui: &mut Ui) -> Result<()> {
         Some(published) => Plan::of(hub::random(published), &request)?,
         None => Plan::new(&request)?,
     };
-    install_interrupt(ui.bar_handle());
+    install_interrupt(ui);
     let machine = Machine::new(args.compute.options())?;
     ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
     if !machine.device.is_cpu() {

@@ -39,13 +39,13 @@ pub fn convert(args: &ConvertArgs, ui: &mut Ui) -> Result<()> {
     let report = match (is_file, layout, format) {
         (true, Layout::Single, Some(format)) => {
             let input = weights::open_file(Path::new(&name))?;
-            install_interrupt(ui.bar_handle());
+            install_interrupt(ui);
             let history = file::history(&input.source, numbers, None);
             file::write(place.path(), format, &input.source, input.metadata, &history, numbers, ui)?
         }
         (_, _, format) => {
             let files = hub::resolve(&name, &args.bare.parts()?)?;
-            install_interrupt(ui.bar_handle());
+            install_interrupt(ui);
             let model = Model { files: &files, change: &|_, source| source, tell: &|_, _| {} };
             match format {
                 Some(format) => single::write(place.path(), format, &model, numbers, ui)?,

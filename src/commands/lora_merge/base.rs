@@ -39,7 +39,7 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
     output.check_apart(base.path().map(PathBuf::from).into_iter().chain(Ingredient::paths(&ingredients)))?;
     let format = output.check()?;
     let work = Work { args, ingredients: &ingredients, numbers: base.numbers(args, ui) };
-    install_interrupt(ui.bar_handle());
+    install_interrupt(ui);
     let place = Unfinished::beside(&args.output);
     let report = match (base, format) {
         (Base::File { file, detected, .. }, Some(format)) => {

@@ -59,7 +59,7 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
     if merger.count() == 0 {
         return Err(Error::usage("there is nothing to merge: all scales are 0", "give other scales: `style:0.8`"));
     }
-    install_interrupt(ui.bar_handle());
+    install_interrupt(ui);
     let made = Made::all(&merger, ui)?;
     ui.note(&made.summary(args.rank));
     let mut words = words(&ingredients, &made.ranks);

@@ -1,20 +1,25 @@
 //! What all commands do that make pictures: from a request to files. What differs between them is in the request. [`series`] is the
-//! pictures of one prompt, [`stream`] those of a file of them ([`lines`]), [`remarks`] what is said besides.
+//! pictures of one prompt, [`stream`] those of a file of them ([`lines`]), [`grid`] all of
+//! them in one picture, [`sheet`] a picture for each pair of settings, [`remarks`] what is said besides.
 
+mod grid;
 mod lines;
 mod remarks;
 mod series;
+mod sheet;
 mod stream;
 
 use std::time::Instant;
 
 use serde_json::{json, Value};
 
+pub use self::sheet::sheet;
+
 use self::series::Painter;
 use super::studio::Tally;
 use crate::cli::control::ControlArgs;
 use crate::cli::PaintArgs;
-use crate::image::{Output, OutputOptions};
+use crate::image::{Output, OutputOptions, Work};
 use crate::pipeline::{Machine, MemoryPlan, Plan};
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Request, Result};
@@ -53,27 +58,30 @@ fn single(request: &Request, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut 
         ui.text(&text.map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))?);
         return Ok(Tally::default());
     }
-    install_interrupt(ui.bar_handle());
-    let output = output(paint, control, plan.batch(), false)?;
+    install_interrupt(ui);
+    let output = output(paint, control, plan.batch(), Work::Pictures)?;
     let machine = Machine::new(paint.compute.options())?;
     remarks::introduce(&plan, &machine, paint, ui);
     remarks::of_plan(&plan, request, paint, ui);
     let mut painter = Painter::new(args, &output, machine, ui);
     painter.save_controls(&plan, None)?;
     painter.series(&plan, &request.prompt, None)?;
+    painter.grid()?;
     let tally = painter.tally();
     tally.missing = paint.output.count * plan.batch() - tally.made - tally.there;
     Ok(*tally)
 }
 
-/// The place for pictures and for what comes with them, checked before any work. `lines` is whether there are pictures for each line
-/// of a file.
-fn output(args: &PaintArgs, control: Option<&ControlArgs>, batch: usize, lines: bool) -> Result<Output> {
+/// The place for pictures and for what comes with them, checked before any work.
+fn output(args: &PaintArgs, control: Option<&ControlArgs>, batch: usize, work: Work) -> Result<Output> {
     let options = &args.output;
     let (template, overwrite, count) = (options.output.as_deref(), options.overwrite, options.count);
-    let output = Output::prepare(&OutputOptions { template, overwrite, count, batch, lines })?;
+    let output = Output::prepare(&OutputOptions { template, overwrite, count, batch, work })?;
     if options.resume {
         output.check_lasting()?;
+    }
+    if options.grid.is_some() {
+        output.check_files("--grid")?;
     }
     if let Some(folder) = &options.intermediates {
         output.prepare_beside(folder.as_deref(), "pictures of steps go", "--intermediates=DIR")?;
@@ -84,15 +92,21 @@ fn output(args: &PaintArgs, control: Option<&ControlArgs>, batch: usize, lines: 
     Ok(output)
 }
 
-/// The complete request, its schedule, and the memory that it takes.
-fn dry_run(plan: &Plan, machine: &Machine, ui: &mut Ui) -> Value {
-    let memory =
-        MemoryPlan::of(plan, machine).map_err(|e| ui.note(&format!("the memory that it takes is not known: {e}")));
+/// The complete request and its schedule.
+fn planned(plan: &Plan) -> Value {
     json!({
         "request": plan.request,
         "schedule": { "timesteps": plan.schedule.timesteps(), "sigmas": plan.schedule.sigmas() },
-        "memory": memory.ok(),
-        "notes": plan.notes,
-        "warnings": plan.warnings,
     })
+}
+
+/// The same with the memory that it takes, and what there is to say of it.
+fn dry_run(plan: &Plan, machine: &Machine, ui: &mut Ui) -> Value {
+    let memory =
+        MemoryPlan::of(plan, machine).map_err(|e| ui.note(&format!("the memory that it takes is not known: {e}")));
+    let mut planned = planned(plan);
+    planned["memory"] = json!(memory.ok());
+    planned["notes"] = plan.notes.clone().into();
+    planned["warnings"] = plan.warnings.clone().into();
+    planned
 }

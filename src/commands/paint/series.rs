@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::{grid, planned};
 use crate::cli::control::ControlArgs;
 use crate::cli::PaintArgs;
 use crate::commands::studio::{Intermediates, Studio, Tally};
@@ -40,7 +41,10 @@ impl<'a> Painter<'a> {
         }
         let mut engine = Engine::new(machine);
         engine.strict_loras = args.lora.strict;
-        let studio = Studio::new(ui, output, args.output.metadata, intermediates);
+        let mut studio = Studio::new(ui, output, args.output.metadata, intermediates);
+        if args.output.grid.is_some() {
+            studio.remember_files();
+        }
         Painter { args, control, output, engine, studio, next: 0, last: None }
     }
 
@@ -98,6 +102,7 @@ impl<'a> Painter<'a> {
             if self.studio.is_done() {
                 continue;
             }
+            self.ui().plan(&planned(&plan));
             match pipeline::run(&plan, &mut self.engine, watch, &mut self.studio) {
                 Err(e @ Error::BrokenPicture { .. }) => {
                     broken += 1;
@@ -110,6 +115,16 @@ impl<'a> Painter<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Writes the grid of all pictures, if that is asked for.
+    ///
+    /// # Errors
+    /// As [`grid::write`].
+    pub fn grid(&mut self) -> Result<()> {
+        let Some(columns) = self.args.output.grid else { return Ok(()) };
+        let files = self.studio.take_files();
+        grid::write(&files, columns, self.args.output.metadata, self.output, self.studio.ui())
     }
 
     /// Writes what the ControlNets are shown, if that is asked for: once, since it is the same for all pictures of the series.

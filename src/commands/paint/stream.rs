@@ -12,6 +12,7 @@ use crate::cli::shard::{Shard, ShardArg};
 use crate::cli::PaintArgs;
 use crate::commands::studio::Tally;
 use crate::error::exit_code;
+use crate::image::Work;
 use crate::pipeline::{Machine, Plan};
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Request, Result};
@@ -30,8 +31,8 @@ pub fn stream(base: &Request, file: &Path, args: (&PaintArgs, Option<&ControlArg
     if paint.recipe.dry_run {
         return dry_runs(base, &mut lines, shard, paint, ui);
     }
-    install_interrupt(ui.bar_handle());
-    let output = output(paint, control, plan.batch(), true)?;
+    install_interrupt(ui);
+    let output = output(paint, control, plan.batch(), Work::Lines)?;
     let machine = Machine::new(paint.compute.options())?;
     remarks::introduce(&plan, &machine, paint, ui);
     if let (Some(shard), Some(ShardArg::Auto)) = (shard, paint.prompt.shard) {
@@ -59,6 +60,7 @@ pub fn stream(base: &Request, file: &Path, args: (&PaintArgs, Option<&ControlArg
     if asked == 0 {
         painter.ui().warning(&format!("there is no prompt{} in {}", of_shard(shard), lines.label()));
     }
+    painter.grid()?;
     let tally = painter.tally();
     tally.missing = asked - tally.made - tally.there;
     Ok(*tally)
@@ -159,6 +161,6 @@ fn check_inputs(request: &Request) -> Result<()> {
 }
 
 /// Whether no line after this could do better: the disk, the folder, the device.
-fn ends_all(e: &Error) -> bool {
+pub fn ends_all(e: &Error) -> bool {
     matches!(e.exit_code(), exit_code::FAILURE | exit_code::INTERRUPTED)
 }

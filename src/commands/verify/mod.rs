@@ -38,7 +38,7 @@ pub fn verify(args: &VerifyArgs, ui: &mut Ui) -> Result<()> {
     if let Some(path) = &args.junit {
         check_writable(folder_of(path))?;
     }
-    install_interrupt(ui.bar_handle());
+    install_interrupt(ui);
     let mut log = Log { ui, cases: Vec::new(), failed: 0 };
     for named in &targets {
         one(named, smoke, args, &mut log)?;

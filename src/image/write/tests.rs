@@ -102,7 +102,7 @@ fn several_pictures_get_a_name_each() {
 fn pictures_of_lines_are_named_by_them() {
     let folder = tempfile::tempdir().unwrap();
     let typed = folder.path().to_str().unwrap();
-    let lines = |template| OutputOptions { lines: true, ..options(template) };
+    let lines = |template| OutputOptions { work: Work::Lines, ..options(template) };
     let output = Output::prepare_for(&lines(typed), true).unwrap();
     let number = Number { index: 0, line: Some(12) };
     let written = output.write(b"png", &request(), "emoji", number).unwrap().path.unwrap();

@@ -21,6 +21,7 @@ pub mod image;
 pub mod models;
 pub mod nn;
 pub mod pipeline;
+pub mod recipe;
 pub mod request;
 pub mod sampling;
 mod suggest;

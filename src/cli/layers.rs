@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Id};
 
+use super::source::Source;
 use super::{sheet, Cli};
 use crate::config::table::{Kind, Section, SETTINGS};
 use crate::config::{gather, merge, shown, words, Given, Layer, Origin, Setting, Sources, Surroundings};
@@ -51,7 +52,12 @@ impl Layered {
     ///
     /// # Errors
     /// As [`gather`].
-    pub fn of(definition: &Command, matches: &ArgMatches, surroundings: &Surroundings) -> Result<Self> {
+    pub fn of(
+        definition: &Command,
+        matches: &ArgMatches,
+        recipe: Option<&Source>,
+        surroundings: &Surroundings,
+    ) -> Result<Self> {
         let (mut sub, mut own, mut depth) = (definition, matches, 0);
         while let Some((next, inner)) =
             own.subcommand().and_then(|(name, inner)| Some((sub.find_subcommand(name)?, inner)))
@@ -63,14 +69,13 @@ impl Layered {
         if sections.is_empty() {
             return Ok(Layered { typed, ..Layered::default() });
         }
-        let (mut layers, warnings) = gather(&sources(sub, own), None, surroundings)?;
-        for layer in &mut layers {
-            let fits = |given: &Given| {
-                let known = sections.contains(&given.setting.section) && id_of(sub, given.setting).is_some();
-                known && !(sub.get_name() == "sheet" && sheet::WITHOUT.contains(&given.setting.option))
-            };
-            layer.given.retain(fits);
-        }
+        let (mut layers, warnings) = gather(&sources(sub, own), recipe.map(Source::layer), surroundings)?;
+        let fits = |given: &Given| {
+            let known = sections.contains(&given.setting.section) && id_of(sub, given.setting).is_some();
+            known && !(sub.get_name() == "sheet" && sheet::WITHOUT.contains(&given.setting.option))
+        };
+        let warnings = [warnings, recipe.map(|recipe| recipe.not_taken(fits)).unwrap_or_default()].concat();
+        layers.iter_mut().for_each(|layer| layer.given.retain(fits));
         let mut options: BTreeSet<&str> = typed.iter().map(|given| given.setting.option).collect();
         let scheduler = typed.iter().find(|given| given.setting.option == "scheduler");
         if scheduler.is_some_and(|given| parse_scheduler(&given.texts[0]).is_ok_and(|(_, sigmas)| sigmas.is_some())) {
@@ -86,8 +91,12 @@ impl Layered {
                 shown(given)
             )
         });
-        let notes = notes.chain(lost).collect();
-        Ok(Layered { depth, winners: merged.winners, typed, notes, warnings })
+        let notes = recipe.map(Source::notes).unwrap_or_default().into_iter().chain(notes).chain(lost).collect();
+        let winners = match recipe.filter(|_| is_told) {
+            Some(recipe) => recipe.found(merged.winners)?,
+            None => merged.winners,
+        };
+        Ok(Layered { depth, winners, typed, notes, warnings })
     }
 
     /// The command line with what won.

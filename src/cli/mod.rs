@@ -3,7 +3,8 @@
 //! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`sheet`], [`download`], [`verify`], [`info`], [`convert`],
 //! [`lora_merge`], [`preprocess`], [`bench`], [`preset`], [`config`], [`completions`], [`man`]), one a group of options that subcommands share
 //! ([`model`], [`lora`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`],
-//! [`general`]), [`shard`] and [`axis`] values of some; [`paint`] is the groups of those that make pictures. `layers` adds what files and variables say. A value is checked by its
+//! [`general`]), [`shard`] and [`axis`] values of some; [`paint`] is the groups of those that make pictures. `layers` adds what files and
+//! variables say, `source` what a picture does. A value is checked by its
 //! parser in `values`, options against each other in `checks`; both say what to give instead. `reference` makes completions, man pages and
 //! documents of all this. Only `main` and `commands` call this module.
 
@@ -42,6 +43,7 @@ pub mod reference;
 pub mod sampling;
 pub mod shard;
 pub mod sheet;
+mod source;
 mod usage;
 mod values;
 pub mod verify;
@@ -53,6 +55,7 @@ use clap::{FromArgMatches, Parser, Subcommand, ValueEnum};
 use self::general::GeneralArgs;
 use self::layers::Layered;
 use self::preset::PresetAction;
+use self::source::Source;
 use crate::config::{Given, Surroundings};
 use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
@@ -201,19 +204,20 @@ where
 ///
 /// # Errors
 /// [`crate::Error::Usage`] for what is unknown, missing, outside its range or contradictory, wherever it was said.
-pub fn parse_within(args: Vec<OsString>, surroundings: &Surroundings) -> Result<Invocation> {
+pub fn parse_within(mut args: Vec<OsString>, surroundings: &Surroundings) -> Result<Invocation> {
     let color = match message_options(&args).color {
         ColorChoice::Auto => clap::ColorChoice::Auto,
         ColorChoice::Always => clap::ColorChoice::Always,
         ColorChoice::Never => clap::ColorChoice::Never,
     };
+    let recipe = Source::of(&mut args)?;
     let definition = layers::definition().color(color);
     let typed = match definition.clone().try_get_matches_from(&args) {
         Ok(matches) => matches,
         Err(e) if usage::is_text(&e) => return Ok(Invocation::of(Parsed::Text(e), args)),
         Err(e) => return Err(usage::to_error(&e, &Layered::default())),
     };
-    let layered = Layered::of(&definition, &typed, surroundings)?;
+    let layered = Layered::of(&definition, &typed, recipe.as_ref(), surroundings)?;
     let args = layered.words(&args);
     let matches = definition.try_get_matches_from(&args);
     let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));

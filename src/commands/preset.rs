@@ -64,6 +64,10 @@ fn show(args: &ShowArgs, surroundings: &Surroundings, ui: &mut Ui) -> Result<()>
 
 fn save(args: &SaveArgs, surroundings: &Surroundings, ui: &mut Ui) -> Result<()> {
     args.options.check()?;
+    if args.options.paint.recipe.from.is_some() {
+        let hint = "write its settings into a file: `sdgen config --from PICTURE > mine.toml`";
+        return Err(Error::usage("a preset is made of options, not of a recipe", hint));
+    }
     let extends = args.options.paint.recipe.preset.as_deref();
     if let Some(name) = extends {
         preset::layer(name, surroundings)?;

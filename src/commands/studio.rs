@@ -7,6 +7,7 @@ use image::RgbImage;
 
 use crate::image::{encode, metadata, stored, MetadataMode, Number, Output, Provenance, SamplerLabels};
 use crate::pipeline::{Event, Events, Plan};
+use crate::recipe::places::Places;
 use crate::sampling::{Sampler, SigmaSpacing};
 use crate::ui::{Announcement, Ui};
 use crate::{Request, Result};
@@ -37,6 +38,8 @@ pub struct Studio<'a> {
     output: &'a Output,
     metadata: MetadataMode,
     intermediates: Option<Intermediates>,
+    plan: Option<Plan>,
+    places: Places,
     request: Request,
     model: String,
     /// Of the first picture of the request.
@@ -59,11 +62,14 @@ impl<'a> Studio<'a> {
     ) -> Self {
         let (request, model, number) = (Request::default(), String::new(), Number::default());
         let (tally, started) = (Tally::default(), Instant::now());
+        let (plan, places) = (None, Places::of_process());
         Studio {
             ui,
             output,
             metadata,
             intermediates,
+            plan,
+            places,
             request,
             model,
             number,
@@ -82,6 +88,7 @@ impl<'a> Studio<'a> {
     /// The pictures to come are those of this plan, counted from `number`. `resume` is whether those that an earlier run has made
     /// are left as they are.
     pub fn begin(&mut self, plan: &Plan, number: Number, resume: bool) {
+        self.plan = Some(plan.clone());
         self.request = plan.request.clone();
         self.model = plan.files.name();
         self.number = number;
@@ -147,6 +154,9 @@ impl<'a> Studio<'a> {
         let written = self.output.write(&encode(picture, &texts)?, &self.request, &self.model, number)?;
         self.tally.made += 1;
         self.files.iter_mut().for_each(|files| files.extend(written.path.clone()));
+        if let (Some(plan), MetadataMode::Full, 0) = (&self.plan, self.metadata, batch_index) {
+            self.places.remember_all(plan, provenance);
+        }
         if let Some(note) = &written.note {
             self.ui.note(note);
         }

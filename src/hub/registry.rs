@@ -166,6 +166,13 @@ pub fn file_by_hash(sha256: &str) -> Option<(&'static Entry, &'static KnownFile)
     files().find(|(_, file)| file.sha256.as_deref() == Some(sha256))
 }
 
+/// The file whose hash begins with these digits, as A1111 writes them: at least 8.
+#[must_use]
+pub fn file_by_short_hash(digits: &str) -> Option<(&'static Entry, &'static KnownFile)> {
+    let begins = |file: &KnownFile| file.sha256.as_deref().is_some_and(|hash| hash.starts_with(digits));
+    files().filter(|_| digits.len() >= 8).find(|(_, file)| begins(file))
+}
+
 /// The one content that is known under the name of a file that was published by itself; `None` for names that several contents have.
 #[must_use]
 pub fn file_by_name(name: &str) -> Option<(&'static Entry, &'static KnownFile)> {

@@ -50,6 +50,8 @@ pub struct Settings {
     pub cache: PathBuf,
     /// Where hashes of large files are kept (`sdgen/sha256` in `XDG_CACHE_HOME`).
     pub hashes: PathBuf,
+    /// Where it is kept where the files of pictures lay (`sdgen/places` in `XDG_CACHE_HOME`).
+    pub places: PathBuf,
     /// The hub's token (`HF_TOKEN`, or the file `token` in `HF_HOME`).
     pub token: Option<Secret>,
     /// CivitAI's token (`CIVITAI_TOKEN`).
@@ -91,6 +93,7 @@ impl Settings {
             endpoint: text("HF_ENDPOINT").map_or_else(|| HUB.into(), |url| url.trim_end_matches('/').into()),
             cache: cache.unwrap_or_else(|| hf_home.join("hub")),
             hashes: caches.join("sdgen").join("sha256"),
+            places: caches.join("sdgen").join("places"),
             token: given.or_else(stored),
             civitai_token: text("CIVITAI_TOKEN").and_then(|token| Secret::new(&token)),
             offline: text("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),

@@ -5,12 +5,14 @@ use std::io::Cursor;
 
 use exif::{In, Reader, Tag, Value};
 
+use super::png::{read_texts, TextChunk};
+
 /// Bytes before the comment that name its characters (EXIF 2.3, 4.6.5).
 const CODE: usize = 8;
 
 /// The comment of a JPEG, WebP, PNG or TIFF file; `None` where there is none, or no text. Made for any file.
 #[must_use]
-pub fn read_comment(bytes: &[u8]) -> Option<String> {
+fn read_comment(bytes: &[u8]) -> Option<String> {
     // A1111's writer leaves out the end of the inner folder of fields: what was read before that counts.
     let read = Reader::new().continue_on_error(true).read_from_container(&mut Cursor::new(bytes));
     let block = read.or_else(|e| e.distill_partial_result(|_| ())).ok()?;
@@ -23,6 +25,18 @@ pub fn read_comment(bytes: &[u8]) -> Option<String> {
     };
     let text = text.trim_end_matches('\0');
     (!text.trim().is_empty()).then(|| text.to_string())
+}
+
+/// The texts of a picture of any kind; a comment has the keyword that PNG files have for such a text, as A1111 writes its settings
+/// there, other programs theirs as JSON. Made for any file.
+#[must_use]
+pub fn read_all_texts(bytes: &[u8]) -> Vec<TextChunk> {
+    let mut texts = read_texts(bytes).unwrap_or_default();
+    texts.extend(read_comment(bytes).map(|comment| {
+        let keyword = if comment.trim_start().starts_with('{') { "UserComment" } else { "parameters" };
+        TextChunk::new(keyword, &comment)
+    }));
+    texts
 }
 
 /// Text of 16-bit units. A1111 writes the high byte first whatever the block's byte order, others the low byte: the byte that is more

@@ -143,6 +143,34 @@ mod tests {
         assert_eq!(same, 44);
     }
 
+    /// What A1111's reader makes of the last line: its expression, and its rule for quotes.
+    fn by_expression(line: &str) -> Vec<(String, String)> {
+        let expression = fancy_regex::Regex::new(r#"\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)"#).unwrap();
+        let field = |captures: fancy_regex::Captures<'_>| {
+            let value = captures[2].to_string();
+            let is_quoted = value.starts_with('"') && value.ends_with('"');
+            let text = if is_quoted { serde_json::from_str(&value).unwrap() } else { value };
+            (captures[1].to_string(), text)
+        };
+        expression.captures_iter(line).map(|captures| field(captures.unwrap())).collect()
+    }
+
+    #[test]
+    fn the_expression_of_a1111_reads_what_is_written() {
+        let prompt = "a \"red\" apple, Steps: 3, (shiny:1.2),\nsecond line: \u{1f34e}, {a}, \\(b\\)";
+        for model in ["v1-5", "one, two: \"three\"", "line\nbreak", "back\\slash, \u{1f34e}", "a: b"] {
+            let fields = [("Steps", "20"), ("Sampler", "DPM++ 2M"), ("CFG scale", "7.5"), ("Model", model)];
+            let fields = [&fields[..], &[("Lora hashes", "a: 0123, b: 4567"), ("Version", "sdgen 1.2.3")]].concat();
+            let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let text = Infotext { prompt: prompt.into(), negative: "blurry, \"dark\"".into(), fields };
+            let written = text.to_string();
+            let (before, last) = written.rsplit_once('\n').unwrap();
+            assert_eq!(by_expression(last), text.fields, "{written}");
+            assert_eq!(before, format!("{prompt}\nNegative prompt: blurry, \"dark\""));
+            assert_eq!(Infotext::parse(&written), text);
+        }
+    }
+
     #[test]
     fn the_last_of_equal_fields_counts() {
         let text = Infotext::parse("a\nSteps: 1, Seed: 2, Steps: 3");

@@ -24,7 +24,7 @@ mod write;
 pub use atomic::{check_writable, folder_of, write_atomic, write_guard, Collision};
 pub use check::{check_decoded, check_picture};
 pub use chunk::{stored, FileHash, MadeWith, ModelFacts, SdgenChunk};
-pub use exif::read_comment;
+pub use exif::read_all_texts;
 pub use hash::{lora_hash, sha256, sha256_file, short_hash};
 pub use infotext::{Infotext, SamplerLabels};
 pub use made::is_picture_of;

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::support::{Outcome, Sandbox};
 
-/// What settings come from, nearest first. Each sets the steps and, if it is the only one, the guidance.
-const SOURCES: [&str; 5] = ["flag", "variable", "preset", "project", "user"];
+/// What settings come from, nearest first.
+const SOURCES: [&str; 6] = ["flag", "variable", "recipe", "preset", "project", "user"];
 
 fn toml(steps: usize) -> String {
     format!("[sampling]\nsteps = {steps}\n")
@@ -23,6 +23,10 @@ fn dry_run(sources: &[&str]) -> Value {
         match *source {
             "flag" => drop(command.args(["--steps", &steps.to_string()])),
             "variable" => drop(command.env("SDGEN_STEPS", steps.to_string())),
+            "recipe" => {
+                sandbox.quick(&["--steps", &steps.to_string(), "--output", "recipe.png", "--no-config"]).succeeds();
+                command.args(["--from", "recipe.png"]);
+            }
             "preset" => {
                 fs::write(sandbox.path("mine.toml"), toml(steps)).unwrap();
                 command.args(["--preset", "./mine.toml"]);

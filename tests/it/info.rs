@@ -144,12 +144,12 @@ fn models_and_their_parts_are_listed() {
 #[test]
 fn pictures_of_a1111_are_taken_apart() {
     let sandbox = Sandbox::new();
-    let info = info(&sandbox, &fixture("metadata/a1111_ztxt.png"));
+    let info = info(&sandbox, &fixture("metadata/recipes/a1111_ztxt.png"));
     let parameters = &info["parameters"];
     assert_eq!(parameters["prompt"], "a lighthouse at dusk, (oil painting:1.2), \"storm\"");
     assert_eq!((&parameters["fields"]["Seed"], &parameters["fields"]["Sampler"]), (&"1001".into(), &"DPM++ 2M".into()));
     assert!(info["sdgen"].is_null());
-    let text = sandbox.run(["info", &fixture("metadata/a1111_ztxt.png")]).succeeds();
+    let text = sandbox.run(["info", &fixture("metadata/recipes/a1111_ztxt.png")]).succeeds();
     assert!(text.text().contains("  negative prompt: blurry, lowres\n  Steps: 24\n"), "{}", text.text());
 }
 
@@ -157,7 +157,7 @@ fn pictures_of_a1111_are_taken_apart() {
 fn comments_in_exif_blocks_are_taken_apart() {
     let sandbox = Sandbox::new();
     for (file, seed) in [("a1111.jpg", "1002"), ("a1111.webp", "1002"), ("usercomment_utf16le.jpg", "1001")] {
-        let info = info(&sandbox, &fixture(&format!("metadata/{file}")));
+        let info = info(&sandbox, &fixture(&format!("metadata/recipes/{file}")));
         let parameters = &info["parameters"];
         let prompt = parameters["prompt"].as_str().unwrap();
         assert!(prompt.contains("a lighthouse at dusk, (oil painting:1.2), \"storm\""), "{file}: {prompt}");

@@ -40,6 +40,7 @@ mod preprocess;
 mod presets;
 mod prompts;
 mod quantize;
+mod recipes;
 mod sheet;
 mod single;
 mod single_file;

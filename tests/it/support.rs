@@ -33,6 +33,7 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdgen"));
         command.current_dir(self.0.path()).args(args).stdin(Stdio::null());
         command.env("XDG_CONFIG_HOME", self.1.path().join("config"));
+        command.env("XDG_CACHE_HOME", self.1.path().join("cache"));
         for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(variable);
         }

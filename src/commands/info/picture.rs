@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::line;
 use crate::commands::inspect::{container, text};
-use crate::image::{read_comment, read_texts, Infotext, SdgenChunk, TextChunk};
+use crate::image::{read_all_texts, Infotext, SdgenChunk};
+use crate::recipe::{self, Recipe};
 use crate::{Error, Result};
 
 /// A picture.
@@ -25,6 +26,8 @@ pub struct PictureInfo {
     sdgen: Option<SdgenChunk>,
     /// Why sdgen's settings cannot be read, when they cannot.
     sdgen_problem: Option<String>,
+    /// What `--from` takes of it.
+    recipe: Option<RecipeInfo>,
     /// All texts as they are, by their keywords.
     texts: Vec<(String, String)>,
 }
@@ -37,6 +40,32 @@ struct Parameters {
     fields: Map<String, Value>,
 }
 
+/// What `--from` takes of a picture.
+#[derive(Serialize)]
+struct RecipeInfo {
+    program: String,
+    options: Map<String, Value>,
+    not_taken: Vec<String>,
+}
+
+impl RecipeInfo {
+    fn of(recipe: Recipe) -> Self {
+        let Recipe { program, values, not_taken, notes: _ } = recipe;
+        let option = |taken: recipe::Taken| (format!("--{}", taken.option), Value::String(taken.texts.join(", ")));
+        RecipeInfo { program, options: values.into_iter().map(option).collect(), not_taken }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let options = self.options.iter().filter(|(_, value)| **value != "");
+        let options = options.map(|(option, value)| format!("{option} {}", value.as_str().unwrap_or_default()));
+        let mut lines = line(&format!("recipe by {}", self.program), &options.collect::<Vec<_>>().join("\n"));
+        if !self.not_taken.is_empty() {
+            lines.extend(line("not taken", &self.not_taken.join(", ")));
+        }
+        lines
+    }
+}
+
 impl PictureInfo {
     /// Of a file.
     ///
@@ -44,8 +73,7 @@ impl PictureInfo {
     /// When it cannot be read.
     pub fn of(name: &str, path: &Path) -> Result<Self> {
         let bytes = crate::files::read_small(path).map_err(Error::io("read", path))?;
-        let mut texts = read_texts(&bytes).unwrap_or_default();
-        texts.extend(read_comment(&bytes).map(|comment| TextChunk::new(keyword_of(&comment), &comment)));
+        let texts = read_all_texts(&bytes);
         let size = image::ImageReader::new(std::io::Cursor::new(&bytes)).with_guessed_format().ok();
         let size = size.and_then(|reader| reader.into_dimensions().ok());
         let parameters = texts.iter().find(|text| text.keyword == "parameters").map(|text| {
@@ -66,6 +94,7 @@ impl PictureInfo {
             parameters,
             sdgen,
             sdgen_problem,
+            recipe: recipe::read(&texts).ok().flatten().map(RecipeInfo::of),
             texts: texts.into_iter().map(|text| (text.keyword, text.text)).collect(),
         })
     }
@@ -94,20 +123,14 @@ impl PictureInfo {
         if let Some(problem) = &self.sdgen_problem {
             add("sdgen", problem);
         }
+        if let Some(recipe) = self.recipe.as_ref().filter(|_| self.sdgen.is_none()) {
+            lines.extend(recipe.lines());
+        }
         let known = |keyword: &str| keyword == "parameters" || (keyword == SdgenChunk::KEYWORD && self.sdgen.is_some());
         for (keyword, text) in self.texts.iter().filter(|(keyword, _)| !known(keyword)) {
-            add(keyword, text);
+            lines.extend(line(keyword, text));
         }
         lines
-    }
-}
-
-/// What PNG files call a text that others have as a comment: A1111 writes its settings there, other programs theirs as JSON.
-fn keyword_of(comment: &str) -> &'static str {
-    if comment.trim_start().starts_with('{') {
-        "UserComment"
-    } else {
-        "parameters"
     }
 }
 

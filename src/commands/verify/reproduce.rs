@@ -8,10 +8,10 @@ use image::RgbImage;
 use super::check::said;
 use super::report::PictureReport;
 use crate::cli::VerifyArgs;
-use crate::hub;
 use crate::image::{check_picture, read_texts, SdgenChunk};
 use crate::nn::Precision;
 use crate::pipeline::{self, ComputeOptions, Engine, Event, Events, Machine, Plan, Watch};
+use crate::recipe::{model_here, places::Places};
 use crate::ui::Ui;
 use crate::{Error, Result};
 
@@ -66,12 +66,11 @@ fn again(
     ui: &mut Ui,
 ) -> Result<()> {
     let mut request = chunk.request.clone();
-    if let Some(model) = args.model()? {
-        request.model = model;
-    } else if hub::resolve(&request.model, &request.parts).is_err() {
-        let message = format!("the picture was made with the model `{}`, which is not here", request.model);
-        return Err(Error::model(message, "say where it is: `--model PATH`"));
-    }
+    let main = chunk.made_with.model.files.first().map(|file| file.sha256.as_str());
+    request.model = match args.model()? {
+        Some(model) => model,
+        None => model_here(&request.model, main, &Places::of_process())?,
+    };
     let plan = Plan::new(&request)?;
     let made_with = &chunk.made_with;
     let mut engine = Engine::new(Machine::new(compute(args.compute.options(), &made_with.dtype))?);

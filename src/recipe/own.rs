@@ -6,7 +6,7 @@ use super::Recipe;
 use crate::image::SdgenChunk;
 use crate::request::{Control, ControlMode, Image, Inpaint, Input, LongPrompt, Lora, Parts, PictureFile, Prompt};
 use crate::request::{Request, Sampling, Weighting};
-use crate::sampling::Prediction;
+use crate::sampling::{Prediction, Sampler, SigmaSpacing};
 
 /// All of it. Each field of the request is named here, so that none can be forgotten.
 pub fn recipe(chunk: &SdgenChunk) -> Recipe {
@@ -114,8 +114,8 @@ fn sampling(sampling: &Sampling, recipe: &mut Recipe) {
     recipe.set_some("guidance", *guidance);
     recipe.set_some("guidance-rescale", *guidance_rescale);
     recipe.set_some("true-cfg", *true_cfg);
-    recipe.set_some("scheduler", scheduler.map(|sampler| sampler.name()));
-    recipe.set_some("sigmas", sigmas.map(|spacing| spacing.name()));
+    recipe.set_some("scheduler", scheduler.map(Sampler::name));
+    recipe.set_some("sigmas", sigmas.map(SigmaSpacing::name));
     recipe.set_some("eta", *eta);
     recipe.set_some("seed", *seed);
     recipe.set("rng", rng.name());

@@ -113,8 +113,9 @@ impl Work<'_> {
         let how = self.input.resize;
         let planned = picture_size(picture, self.asked, how, self.step)?;
         let size = (planned.width, planned.height);
-        let own = picture_size(picture, (None, None), how, self.step)?;
-        if how == Resize::Crop && size == (own.width, own.height) {
+        // Asked for or not: what a picture was made with says its size.
+        let own = picture_size(picture, (None, None), how, self.step);
+        if how == Resize::Crop && own.is_ok_and(|own| size == (own.width, own.height)) {
             // No pixel is changed: scaling by a hair would blur all of them.
             let (left, top) = ((picture.0 - size.0) / 2, (picture.1 - size.1) / 2);
             self.notes.extend(planned.note);

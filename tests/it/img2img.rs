@@ -91,7 +91,7 @@ fn everything_that_generate_does_with_pictures_is_done() {
     assert_eq!(outcome.paths().len(), 1);
     assert_eq!(sandbox.files().iter().filter(|name| name.starts_with("b-step")).count(), 2, "{:?}", sandbox.files());
     let outcome = run(&sandbox, &["--json", "-o", "c.png"]).succeeds();
-    assert!(outcome.text().contains("\"encode-picture\"") && outcome.text().contains("c.png"), "{}", outcome.text());
+    assert!(outcome.text().contains("\"encode_picture\"") && outcome.text().contains("c.png"), "{}", outcome.text());
 }
 
 #[test]

@@ -273,10 +273,11 @@ pub(super) fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Even
     let Quantisation { layers, bytes, before, kept } = params.quantisation();
     if layers + kept > 0 {
         let sizes = format!("{} instead of {}", hub::size(bytes as u64), hub::size(before as u64));
-        events.on(Event::Note(&format!(
-            "{}: {layers} linear layers quantised, {sizes}; {kept} stay as they are, whose rows are no whole blocks",
-            params.label()
-        )))?;
+        let rest = match kept {
+            0 => String::new(),
+            kept => format!("; {kept} stay as they are, whose rows are no whole blocks"),
+        };
+        events.on(Event::Note(&format!("{}: {layers} linear layers quantised, {sizes}{rest}", params.label())))?;
     }
     if surplus.is_empty() {
         return built;

@@ -96,6 +96,9 @@ impl Lines {
             String::from_utf8(bytes).map_err(|_| Error::usage("the line is no UTF-8 text", "save it as UTF-8"))?;
         let text = if self.number == 1 { text.trim_start_matches('\u{feff}') } else { &text };
         let text = text.trim();
+        if text.contains(|c: char| c.is_control() && c != '\t') {
+            return Err(Error::usage("the line holds control characters", "give a file of text, a prompt a line"));
+        }
         Ok(match text {
             "" => None,
             comment if comment.starts_with('#') => None,
@@ -153,6 +156,8 @@ mod tests {
         let said: Vec<&str> =
             found.iter().filter_map(|(_, content)| content.as_ref().err()).map(String::as_str).collect();
         assert_eq!(said.len(), 3, "{said:?}");
+        assert!(lines(b"a\x1b[2J\n", false)[0].1.as_ref().is_err_and(|e| e.contains("control")));
+        assert!(lines(b"a\tb\r\n", false)[0].1.is_ok());
         assert!(said[0].contains("UTF-8") && said[1].contains("longer") && said[2].contains("longer"));
         assert_eq!(found.last(), Some(&(5, Ok(Content::Prompt("b".into())))));
     }

@@ -9,6 +9,7 @@ mod input;
 mod lora;
 mod overlay;
 mod quantize;
+mod skip_layers;
 
 use clap::ValueEnum;
 use std::fmt::Display;
@@ -23,6 +24,7 @@ pub use self::control::{Control, ControlMode, Preprocessing};
 pub use self::input::{check_strength, Inpaint, Input, PictureFile, Task};
 pub use self::lora::Lora;
 pub use self::quantize::QuantizedType;
+pub use self::skip_layers::SkipLayers;
 
 /// The version of the layout of [`Request`].
 pub const SCHEMA: u32 = 1;
@@ -227,6 +229,9 @@ pub struct Sampling {
     /// Guidance of FLUX by a second prediction, 0 to 20; at 1 and below, and without a negative prompt, there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub true_cfg: Option<f64>,
+    /// Guidance of Stable Diffusion 3.5 by a prediction without some of its layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_layers: Option<SkipLayers>,
     /// The sampler.
     pub scheduler: Option<Sampler>,
     /// How noise levels are spaced.
@@ -280,6 +285,7 @@ impl Request {
         within("steps", sampling.steps, &limits::STEPS)?;
         within("guidance", sampling.guidance, &limits::GUIDANCE)?;
         within("true_cfg", sampling.true_cfg, &limits::GUIDANCE)?;
+        sampling.skip_layers.as_ref().map_or(Ok(()), SkipLayers::validate)?;
         within("max_tokens", self.prompt.max_tokens, &limits::MAX_TOKENS)?;
         within("guidance_rescale", sampling.guidance_rescale, &limits::FRACTION)?;
         within("eta", sampling.eta, &limits::FRACTION)?;
@@ -333,6 +339,7 @@ impl Default for Sampling {
             guidance: None,
             guidance_rescale: None,
             true_cfg: None,
+            skip_layers: None,
             scheduler: None,
             sigmas: None,
             eta: None,

@@ -10,6 +10,7 @@ use super::prompt::PromptArgs;
 use super::sampling::{SamplingArgs, Seed};
 use crate::image::input::Alpha;
 use crate::image::MetadataMode;
+use crate::request::SkipLayers;
 use crate::sampling::SigmaSpacing;
 use crate::{Error, Result};
 
@@ -111,6 +112,26 @@ pub fn output(output: &OutputArgs, general: &GeneralArgs) -> Result<()> {
         return Err(Error::usage(message, "name their folder: `--intermediates=DIR`"));
     }
     Ok(())
+}
+
+/// Skip-layer guidance, whose scale and ends are for layers.
+pub fn skip_layers(sampling: &SamplingArgs) -> Result<Option<SkipLayers>> {
+    let (scale, start, stop) = (sampling.skip_layer_scale, sampling.skip_layer_start, sampling.skip_layer_stop);
+    let options = [("scale", scale), ("start", start), ("stop", stop)];
+    let default = SkipLayers::default();
+    match (&sampling.skip_layers, options.into_iter().find(|(_, value)| value.is_some())) {
+        (None, Some((option, _))) => {
+            let message = format!("`--skip-layer-{option}` has no layers to be about");
+            Err(Error::usage(message, "add `--skip-layers`, or leave it out"))
+        }
+        (None, None) => Ok(None),
+        (Some(layers), _) => Ok(Some(SkipLayers {
+            layers: layers.0.clone(),
+            scale: scale.unwrap_or(default.scale),
+            start: start.unwrap_or(default.start),
+            stop: stop.unwrap_or(default.stop),
+        })),
+    }
 }
 
 /// What makes sense for a file of prompts only, or with the settings in the picture only.

@@ -95,6 +95,7 @@ mod tests {
                 guidance: Some(4.5),
                 guidance_rescale: Some(0.7),
                 true_cfg: None,
+                skip_layers: None,
                 scheduler: Some(Sampler::DpmPp2m),
                 sigmas: Some(SigmaSpacing::Karras),
                 eta: Some(0.5),

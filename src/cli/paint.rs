@@ -134,6 +134,7 @@ impl PaintArgs {
             guidance: args.guidance,
             guidance_rescale: args.guidance_rescale,
             true_cfg: args.true_cfg,
+            skip_layers: checks::skip_layers(args)?,
             scheduler: args.scheduler.map(|s| s.sampler),
             sigmas: checks::sigmas(args)?,
             eta: args.eta,

@@ -27,6 +27,26 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE))]
     pub true_cfg: Option<f64>,
 
+    /// Layers of Stable Diffusion 3.5 to guide by, such as 7,8,9.
+    ///
+    /// Skip-layer guidance: the picture is led away from what the model predicts without these layers, counted from 0, which
+    /// betters the anatomy of Stable Diffusion 3.5 medium (7,8,9 is its publishers' choice). It needs guidance, and steps that
+    /// have it take half as long again.
+    #[arg(long, value_name = "N,N,...", value_parser = values::layers)]
+    pub skip_layers: Option<Layers>,
+
+    /// How far `--skip-layers` leads away, 0 to 20 [default: 2.8].
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE))]
+    pub skip_layer_scale: Option<f64>,
+
+    /// The part of the steps after which `--skip-layers` begins, 0 to 1 [default: 0.01].
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::FRACTION))]
+    pub skip_layer_start: Option<f64>,
+
+    /// The part of the steps before which `--skip-layers` ends, 0 to 1 [default: 0.2].
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::FRACTION))]
+    pub skip_layer_stop: Option<f64>,
+
     /// Tones down strong guidance, 0 to 1 [default: 0, off].
     ///
     /// Lin et al. 2023, "Common Diffusion Noise Schedules and Sample Steps are Flawed"; 0.7 is their choice for models with
@@ -74,6 +94,10 @@ pub struct SchedulerChoice {
     /// The spacing, if the name carries one.
     pub sigmas: Option<SigmaSpacing>,
 }
+
+/// What `--skip-layers` names. A type of its own, since clap takes a vector for an option that repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers(pub Vec<usize>);
 
 /// Where the seed comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

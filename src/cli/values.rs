@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::sampling::{SchedulerChoice, Seed};
+use super::sampling::{Layers, SchedulerChoice, Seed};
 use crate::image::input::Margins;
 use crate::nn::AttentionMethod;
 use crate::pipeline::DeviceChoice;
@@ -140,6 +140,13 @@ pub fn original_size(text: &str) -> Result<(usize, usize)> {
             format!("give width and height, 1 to {MAX_TOLD}, as in `1024x768`"),
         )
     })
+}
+
+/// Numbers of layers, as `7,8,9`.
+pub fn layers(text: &str) -> Result<Layers> {
+    let numbers: std::result::Result<_, _> = text.split(',').map(|number| number.trim().parse()).collect();
+    let hint = "give their numbers, counted from 0, as in `7,8,9`";
+    numbers.map(Layers).map_err(|_| Error::usage(format!("`{text}` is no list of layers"), hint))
 }
 
 /// A corner as `0,128`.

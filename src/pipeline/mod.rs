@@ -28,6 +28,7 @@ mod prepared;
 mod preview;
 mod provenance;
 mod sample;
+mod skipped_layers;
 mod survey;
 mod transformed;
 

@@ -11,7 +11,7 @@ use crate::pipeline::canvas::{Canvas, Prepared};
 use crate::pipeline::control::{self, PlannedControl};
 use crate::pipeline::family::{Defaults, Family};
 use crate::pipeline::planned_loras::Loras;
-use crate::pipeline::{distilled, effects, DenoiserConfig, PlannedLora};
+use crate::pipeline::{distilled, effects, skipped_layers, DenoiserConfig, PlannedLora};
 use crate::request::{Inpaint, Task};
 use crate::sampling::Schedule;
 use crate::{Request, Result};
@@ -90,6 +90,7 @@ impl Plan {
         request.validate()?;
         let size = (request.image.width.unwrap_or_default(), request.image.height.unwrap_or_default());
         family.check_size(size)?;
+        skipped_layers::check(&request, &family, is_guided(&request, &family))?;
         let (controls, said) = control::plan(&mut request, shown, canvas.as_deref(), (&family, &files))?;
         notes.extend(said);
         let s = &request.sampling;
@@ -113,6 +114,7 @@ impl Plan {
         let mut warnings = loras.warnings;
         warnings.extend(without_effect(&request, &family));
         warnings.extend(control::without_effect(&request, &controls, schedule.model_calls()));
+        warnings.extend(skipped_layers::without_effect(&request, schedule.steps()));
         warnings.extend(schedule.notes().iter().cloned());
         Ok(Plan { request, files, family, loras: loras.all, schedule, canvas, controls, notes, warnings })
     }

@@ -37,7 +37,7 @@ impl Denoiser for Flux<'_> {
     }
 }
 
-/// Stable Diffusion 3 with classifier-free guidance.
+/// Stable Diffusion 3 with classifier-free guidance, and with skip-layer guidance where it is asked for.
 pub(super) struct Sd3<'a> {
     pub(super) plan: &'a Plan,
     pub(super) network: &'a Mmdit,
@@ -51,26 +51,37 @@ impl Denoiser for Sd3<'_> {
         let cond = self.text.positive.at_step(step + 1);
         let Some(negative) = &self.text.negative else {
             let (text, pooled) = repeated(cond, batch)?;
-            return self.run(model_input, timestep, (&text, &pooled));
+            return self.run(model_input, timestep, (&text, &pooled), &[]);
         };
         let [uncond, cond] = [negative.at_step(step + 1), cond].map(|conditioning| repeated(conditioning, batch));
         let (uncond, cond) = (uncond?, cond?);
         // One batch of both, the unconditional half first, as in diffusers: weights are read once.
         let text = Tensor::cat(&[&uncond.0, &cond.0], 0)?;
         let pooled = Tensor::cat(&[&uncond.1, &cond.1], 0)?;
-        let both = self.run(&Tensor::cat(&[model_input, model_input], 0)?, timestep, (&text, &pooled))?;
-        let (uncond, cond) = (both.narrow(0, 0, batch)?, both.narrow(0, batch, batch)?);
-        let guided = guidance::classifier_free(&uncond, &cond, sampling.guidance.unwrap_or(1.0))?;
+        let both = self.run(&Tensor::cat(&[model_input, model_input], 0)?, timestep, (&text, &pooled), &[])?;
+        let (uncond, with_text) = (both.narrow(0, 0, batch)?, both.narrow(0, batch, batch)?);
+        let mut guided = guidance::classifier_free(&uncond, &with_text, sampling.guidance.unwrap_or(1.0))?;
+        let steps = self.plan.schedule.steps();
+        if let Some(skip) = sampling.skip_layers.as_ref().filter(|skip| skip.applies(step, steps)) {
+            let skipped = self.run(model_input, timestep, (&cond.0, &cond.1), &skip.layers)?;
+            guided = guidance::skip_layer(&guided, &with_text, &skipped, skip.scale)?;
+        }
         match sampling.guidance_rescale {
-            Some(rescale) if rescale > 0.0 => guidance::rescale(&guided, &cond, rescale),
+            Some(rescale) if rescale > 0.0 => guidance::rescale(&guided, &with_text, rescale),
             _ => Ok(guided),
         }
     }
 }
 
 impl Sd3<'_> {
-    fn run(&self, sample: &Tensor, timestep: f64, (text, pooled): (&Tensor, &Tensor)) -> Result<Tensor> {
-        Ok(self.network.forward(&MmditInput { sample, timestep, text, pooled, skip: &[] })?)
+    fn run(
+        &self,
+        sample: &Tensor,
+        timestep: f64,
+        (text, pooled): (&Tensor, &Tensor),
+        skip: &[usize],
+    ) -> Result<Tensor> {
+        Ok(self.network.forward(&MmditInput { sample, timestep, text, pooled, skip })?)
     }
 }
 

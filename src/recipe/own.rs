@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::Recipe;
 use crate::image::SdgenChunk;
 use crate::request::{Control, ControlMode, Image, Inpaint, Input, LongPrompt, Lora, Parts, PictureFile, Prompt};
-use crate::request::{Request, Sampling, Weighting};
+use crate::request::{Request, Sampling, SkipLayers, Weighting};
 use crate::sampling::{Prediction, Sampler, SigmaSpacing};
 
 /// All of it. Each field of the request is named here, so that none can be forgotten.
@@ -109,11 +109,18 @@ pub fn undressed(recipe: &mut Recipe) {
 }
 
 fn sampling(sampling: &Sampling, recipe: &mut Recipe) {
-    let Sampling { steps, guidance, guidance_rescale, true_cfg, scheduler, sigmas, eta, seed, rng } = sampling;
+    let Sampling { steps, guidance, guidance_rescale, true_cfg, skip_layers, scheduler, sigmas, eta, seed, rng } =
+        sampling;
     recipe.set_some("steps", *steps);
     recipe.set_some("guidance", *guidance);
     recipe.set_some("guidance-rescale", *guidance_rescale);
     recipe.set_some("true-cfg", *true_cfg);
+    if let Some(SkipLayers { layers, scale, start, stop }) = skip_layers {
+        recipe.set("skip-layers", layers.iter().map(usize::to_string).collect::<Vec<_>>().join(","));
+        recipe.set("skip-layer-scale", scale);
+        recipe.set("skip-layer-start", start);
+        recipe.set("skip-layer-stop", stop);
+    }
     recipe.set_some("scheduler", scheduler.map(Sampler::name));
     recipe.set_some("sigmas", sigmas.map(SigmaSpacing::name));
     recipe.set_some("eta", *eta);

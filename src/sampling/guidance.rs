@@ -14,6 +14,17 @@ pub fn classifier_free(uncond: &Tensor, cond: &Tensor, scale: f64) -> Result<Ten
     Ok((uncond + ((cond - uncond)? * scale)?)?)
 }
 
+/// Skip-layer guidance, as in diffusers' `StableDiffusion3Pipeline`: `guided + scale * (cond - skipped)`, where `skipped` is the
+/// prediction with the prompt of a network without some of its layers.
+///
+/// All have the same shape, (batch, channels, height, width), and dtype.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn skip_layer(guided: &Tensor, cond: &Tensor, skipped: &Tensor, scale: f64) -> Result<Tensor> {
+    Ok((guided + ((cond - skipped)? * scale)?)?)
+}
+
 /// Rescales a guided prediction towards the spread of the one with the prompt (Lin et al. 2023, "Common diffusion noise
 /// schedules and sample steps are flawed", section 3.4), picture by picture.
 ///

@@ -51,6 +51,20 @@ fn what_the_model_does_not_heed_is_told() {
 }
 
 #[test]
+fn skip_layer_guidance_is_for_guided_stable_diffusion_3() {
+    let sandbox = Sandbox::new();
+    let refused = |name: &str, line: &str| run(&sandbox, "generate", name, &format!("-W 64 -H 64 {line}")).fails(2);
+    refused("flux-dev", "--skip-layers 1").says(&["is for Stable Diffusion 3", "leave out `--skip-layers`"]);
+    refused("sd35", "--skip-layers 1 -g 1").says(&["needs guidance", "hint:"]);
+    refused("sd35", "--skip-layers 1,3").says(&["no layer 3", "0 to 2"]);
+    refused("sd35", "--skip-layers a").says(&["`--skip-layers`", "7,8,9"]);
+    refused("sd35", "--skip-layer-scale 2").says(&["no layers", "add `--skip-layers`"]);
+    refused("sd35", "--skip-layers 1 --skip-layer-start 0.5").says(&["begin at 0.5 and end at 0.2", "hint:"]);
+    let told = run(&sandbox, "generate", "sd35", "-W 64 -H 64 --max-tokens 8 --skip-layers 1").succeeds();
+    told.says(&["skip-layer guidance has no effect", "none of 1 steps"]);
+}
+
+#[test]
 fn parts_have_their_place() {
     let sandbox = Sandbox::new();
     run(&sandbox, "generate", "flux-dev", "--no-t5").fails(2).says(&["cannot do without T5"]);

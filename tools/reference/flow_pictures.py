@@ -37,6 +37,8 @@ SD35_CASES = [
 ]
 # Last, so that the seeds of the others stay.
 LORA_CASES = [("flux-dev-lora", None, 3, {"guidance": 3.5, "lora": ("flux-xlabs.safetensors", 0.8)})]
+SKIP_CASES = [("sd35-skip", None, 4, {"guidance": 5.0, "batch": 2, "negative": "blurry", "layers": [1], "layer_scale": 2.8,
+                                       "layer_start": 0.25, "layer_stop": 0.8})]
 XLABS = {"qkv_lora1": ["to_q", "to_k", "to_v"], "qkv_lora2": ["add_q_proj", "add_k_proj", "add_v_proj"],
          "proj_lora1": ["to_out.0"], "proj_lora2": ["to_add_out"]}
 
@@ -72,11 +74,15 @@ def options(case):
     theirs = dict(prompt=PROMPT, num_inference_steps=steps, guidance_scale=o["guidance"], **SIZE)
     pairs = {"true_cfg": ("--true-cfg", "true_cfg_scale"), "negative": ("--negative-prompt", "negative_prompt"),
              "tokens": ("--max-tokens", "max_sequence_length"), "strength": ("--strength", "strength"),
-             "batch": ("--batch", "num_images_per_prompt")}
+             "batch": ("--batch", "num_images_per_prompt"),
+             **{f"layer_{key}": (f"--skip-layer-{key}", f"skip_layer_guidance_{key}") for key in ("scale", "start", "stop")}}
     for key, (option, argument) in pairs.items():
         if key in o:
             ours[option] = str(o[key])
             theirs[argument] = o[key]
+    if "layers" in o:
+        ours |= {"--skip-layers": ",".join(map(str, o["layers"]))}
+        theirs["skip_guidance_layers"] = o["layers"]
     if "lora" in o:
         ours["--lora"] = "{}:{}".format(*o["lora"])
     if "no_t5" in o:
@@ -95,7 +101,8 @@ def main():
     torch.set_num_threads(1)
     table = [row for row in json.loads((OUT / "cases.json").read_text()) if row["model"] not in ("flux-dev", "sd35")]
     number = 300
-    for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES), ("flux-dev", FLUX, LORA_CASES)):
+    for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES), ("flux-dev", FLUX, LORA_CASES),
+                                ("sd35", SD3, SKIP_CASES)):
         for case in cases:
             number += 1
             without = {"text_encoder_3": None, "tokenizer_3": None} if "no_t5" in case[3] else {}

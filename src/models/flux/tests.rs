@@ -31,7 +31,8 @@ fn difference(model: &FluxTransformer, row: usize) -> f32 {
     max_difference(&output(model, row, Some([3.5, 1.0][row])).unwrap(), &expected)
 }
 
-/// Measured: 4.4e-6 at most.
+/// Measured: 4.4e-6 at most. Looser than for Stable Diffusion 3: the last bits of the f32 exponential behind the sinusoids' frequencies
+/// count up to 981 times over. Diffusers' own f32 run can be off the stored values by 1.8e-5, exact frequencies are by 3.9e-5.
 #[test]
 fn outputs_equal_the_reference() {
     let model = model(Precision::F32);

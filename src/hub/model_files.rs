@@ -401,7 +401,9 @@ impl ModelFiles {
     }
 
     fn part_missing(&self, path: &str) -> Error {
-        Error::model(format!("the model has a part missing: `{}` is not there", self.label(path)), WHOLE)
+        let of_t5 = path.starts_with("text_encoder_3/");
+        let hint = if of_t5 { format!("{WHOLE}; `--no-t5` does without T5") } else { WHOLE.into() };
+        Error::model(format!("the model has a part missing: `{}` is not there", self.label(path)), hint)
     }
 }
 

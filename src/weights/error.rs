@@ -207,7 +207,9 @@ impl WeightsError {
                 "fetch the file again; if it stays, whoever made it has to repair it"
             }
             WeightsError::Pickle { source, .. } => source.hint(),
-            WeightsError::UnsupportedDtype { .. } => "take a variant of the model in f16, bf16 or f32",
+            WeightsError::UnsupportedDtype { .. } => {
+                "take a variant of the model in f16, bf16 or f32, or as GGUF in one of Q4_0 to Q8_0 and Q2_K to Q6_K"
+            }
             WeightsError::Mismatch(_) => {
                 "weights and config.json belong to different models, or one of them was changed: fetch both again"
             }

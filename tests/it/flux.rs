@@ -99,3 +99,13 @@ fn a_part_that_is_missing_or_strange_is_named() {
     replace(&folder.join("model_index.json"), "FluxPipeline", "FluxFillPipeline");
     refused("Fill");
 }
+
+#[test]
+fn a_folder_without_t5_can_do_without() {
+    let sandbox = Sandbox::new();
+    copy(Path::new(&model("sd35")), &sandbox.path("sd35"));
+    fs::remove_dir_all(sandbox.path("sd35/text_encoder_3")).unwrap();
+    let line = ["generate", "x", "--model", "sd35", "-W", "64", "-H", "64", "--steps", "1", "-s", "1", "-o", "x.png"];
+    sandbox.run(line).fails(3).says(&["text_encoder_3", "hint:", "`--no-t5`"]);
+    sandbox.run(line.into_iter().chain(["--no-t5"])).succeeds();
+}

@@ -188,7 +188,7 @@ impl Error {
 
 /// The hint for what is too large.
 const SMALLER: &str =
-    "try a smaller picture, `--batch 1`, `--vae-tiling on`, `--quantize q8_0` or `q4_0`, or a smaller model";
+    "try a smaller picture, `--batch 1`, `--low-memory`, `--vae-tiling on`, `--quantize q8_0` or `q4_0`, or a smaller model";
 
 fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)

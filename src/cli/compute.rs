@@ -42,6 +42,14 @@ pub struct ComputeArgs {
     /// for the flash kernels, which need a CUDA device and a build with them. `auto` never holds all scores at once.
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = values::attention)]
     pub attention: AttentionMethod,
+
+    /// Take as little memory as it goes on the CPU, slower.
+    ///
+    /// Weights stay in their files, which the system keeps in memory as far as there is room, and are packed in every step. Text encoders
+    /// are freed before the denoiser is loaded, and `--vae-tiling auto` means on; else the picture is the same. What LoRAs change is held
+    /// in memory, as are weights in `.ckpt` files and those that `--quantize` makes. On a GPU it does nothing.
+    #[arg(long)]
+    pub low_memory: bool,
 }
 
 impl ComputeArgs {
@@ -59,7 +67,14 @@ impl ComputeArgs {
             VaeTilingChoice::On => VaeTiling::On,
             VaeTilingChoice::Off => VaeTiling::Off,
         };
-        ComputeOptions { device: self.device, precision, threads: self.threads, vae_tiling, attention: self.attention }
+        ComputeOptions {
+            device: self.device,
+            precision,
+            threads: self.threads,
+            vae_tiling,
+            attention: self.attention,
+            low_memory: self.low_memory,
+        }
     }
 }
 

@@ -251,6 +251,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(Compute, "threads", Number).local(),
     setting(Compute, "vae-tiling", Text),
     setting(Compute, "attention", Text),
+    switch(Compute, "low-memory", Switch, "no-low-memory"),
     setting(Compute, "quantize", Text),
     switch(General, "quiet", Switch, "no-quiet").rival("verbose").local(),
     switch(General, "verbose", Switch, "no-verbose").rival("quiet").local(),

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::cpu::{self, floats};
 use super::profile::{timed, LayerKind};
-use super::weight::Weight;
+use super::weight::{Ready, Weight};
 use super::Params;
 use crate::kernels::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
 
@@ -77,7 +77,7 @@ impl Conv2d {
     /// When the tensor library fails.
     pub fn without_bias(inputs: usize, outputs: usize, config: Conv2dConfig, params: &Params) -> Result<Self> {
         let (side, window) = (config.kernel, config.window());
-        let weight = Weight::new((outputs, inputs, side, side), params, |kernel, values| {
+        let weight = Weight::new((outputs, inputs, side, side), params, move |kernel, values| {
             let method = Method::fastest(&kernel, [outputs, inputs], &window);
             Filters::new(kernel, method, values, [outputs, inputs], window)
         })?;
@@ -118,9 +118,9 @@ impl Conv2d {
             _ => LayerKind::ConvOther,
         };
         let flops = 2 * (batch * self.outputs * out_height * out_width) * (channels * side * side);
-        timed(kind, flops, || match &self.weight {
-            Weight::Packed(filters) => self.on_cpu(x, filters, extras, &pictures, shape),
-            Weight::Tensor(weight) => self.on_device(x, weight, extras),
+        timed(kind, flops, || match self.weight.ready()? {
+            Ready::Packed(filters) => self.on_cpu(x, &filters, extras, &pictures, shape),
+            Ready::Tensor(weight) => self.on_device(x, weight, extras),
         })
     }
 

@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use super::aside::Aside;
 use super::cpu::{self, floats};
 use super::profile::{timed, LayerKind};
-use super::weight::Weight;
+use super::weight::{Ready, Weight};
 use super::{Params, Precision};
 use crate::kernels::gemm::{linear, Bias, Epilogue, Packed, Target};
 
@@ -57,7 +57,7 @@ impl Linear {
         let (weight, aside) = Weight::of_columns((outputs, inputs, side, side), params)?;
         let weight = match weight {
             Weight::Tensor(tensor) => Weight::Tensor(tensor.reshape((outputs, values))?),
-            packed @ Weight::Packed(_) => packed,
+            other @ (Weight::Packed(_) | Weight::Lent(_)) => other,
         };
         let bias = Some(params.get(outputs, "bias")?);
         Ok(Linear { weight, aside, bias, inputs: values, outputs, precision: params.precision() })
@@ -98,9 +98,9 @@ impl Linear {
         if let Some(residual) = residual.filter(|residual| residual.dims() != dims) {
             candle_core::bail!("a linear layer gives {dims:?}, which {:?} cannot be added to", residual.dims());
         }
-        let weight = match &self.weight {
-            Weight::Packed(packed) => return self.on_cpu(x, packed, residual, dims),
-            Weight::Tensor(weight) => weight,
+        let weight = match self.weight.ready()? {
+            Ready::Packed(packed) => return self.on_cpu(x, &packed, residual, dims),
+            Ready::Tensor(weight) => weight,
         };
         let rows = x.elem_count() / self.inputs;
         let y = x.reshape((rows, self.inputs))?.matmul(&weight.t()?)?;
@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::nn::tests::{max_difference, params, Fake};
-    use crate::nn::{AttentionMethod, ParamSource};
+    use crate::nn::{Handling, ParamSource};
     use crate::weights::WeightsError;
 
     #[test]
@@ -209,7 +209,8 @@ mod tests {
         let tensors = [("weight".to_string(), weight.clone()), ("bias".to_string(), bias.clone())];
         let source = Arc::new(Changed { base: Arc::new(Fake(tensors.into())), change: change.clone() });
         let kind = GgmlDType::Q4_0;
-        let params = Params::quantizing(source, Precision::F32, &Device::Cpu, AttentionMethod::Auto, Some(kind));
+        let handling = Handling { quantize: Some(kind), ..Handling::default() };
+        let params = Params::handled(source, Precision::F32, &Device::Cpu, handling);
         let layer = Linear::new(64, 37, &params).unwrap();
         let wide = QTensor::quantize(&weight, kind).unwrap().dequantize(&Device::Cpu).unwrap();
         let changed = (&wide + change[0].matmul(&change[1]).unwrap()).unwrap();

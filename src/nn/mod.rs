@@ -35,7 +35,7 @@ pub use conv_transpose::ConvTranspose2d;
 pub use embedding::{timestep_embedding, Embedding};
 pub use linear::Linear;
 pub use norm::{GroupMoments, GroupNorm, LayerNorm};
-pub use params::{Params, Survey};
+pub use params::{Handling, Params, Survey};
 pub use precision::Precision;
 pub use quantised::{format as ggml_format, Quantisation};
 pub use resample::{Downsample2d, Upsample2d};

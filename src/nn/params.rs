@@ -60,7 +60,19 @@ pub(super) struct Root {
     attention: AttentionMethod,
     /// What the weights of linear layers are quantised to.
     pub(super) quantize: Option<GgmlDType>,
+    low_memory: bool,
     ledger: Mutex<Ledger>,
+}
+
+/// How a model holds its weights and computes with them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Handling {
+    /// How it computes attention.
+    pub attention: AttentionMethod,
+    /// What the weights of linear layers are quantised to.
+    pub quantize: Option<GgmlDType>,
+    /// Whether layers on the CPU leave their weights where they lie, if they can be lent, and pack them for each product.
+    pub low_memory: bool,
 }
 
 #[derive(Default)]
@@ -89,18 +101,13 @@ impl Params {
         device: &Device,
         attention: AttentionMethod,
     ) -> Self {
-        Self::quantizing(source, precision, device, attention, None)
+        Self::handled(source, precision, device, Handling { attention, ..Handling::default() })
     }
 
-    /// As [`Params::with_attention`], for a model whose linear layers quantise their weights.
+    /// As [`Params::new`], for a model that handles its weights so.
     #[must_use]
-    pub fn quantizing(
-        source: Arc<dyn ParamSource>,
-        precision: Precision,
-        device: &Device,
-        attention: AttentionMethod,
-        quantize: Option<GgmlDType>,
-    ) -> Self {
+    pub fn handled(source: Arc<dyn ParamSource>, precision: Precision, device: &Device, handling: Handling) -> Self {
+        let Handling { attention, quantize, low_memory } = handling;
         Self::rooted(Root {
             source,
             precision,
@@ -108,6 +115,7 @@ impl Params {
             survey: false,
             attention,
             quantize,
+            low_memory,
             ledger: Mutex::default(),
         })
     }
@@ -123,6 +131,7 @@ impl Params {
             survey: true,
             attention: AttentionMethod::Auto,
             quantize: None,
+            low_memory: false,
             ledger: Mutex::default(),
         })
     }
@@ -189,6 +198,17 @@ impl Params {
             (None, Some(f)) => cpu::with_stored(&self.get_stored(shape, name)?, f),
             (None, None) => candle_core::bail!("the values of `{name}` were lent and not used"),
         }
+    }
+
+    /// The source of the tensor `name` of `shape` below this path and its name there, if its layer should not hold it but have it lent.
+    pub(super) fn lender(&self, shape: &Shape, name: &str) -> Option<(Arc<dyn ParamSource>, String)> {
+        let (Root { source, low_memory, .. }, full_name) = (&*self.root, self.full_name(name));
+        let fits = || source.info(&full_name).is_some_and(|(found, _)| found == *shape);
+        if !(*low_memory && fits() && source.lends(&full_name)) {
+            return None;
+        }
+        self.ledger().taken.insert(full_name.clone());
+        Some((source.clone(), full_name))
     }
 
     /// Whether nothing is read: see [`Params::for_survey`].

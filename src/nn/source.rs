@@ -26,6 +26,10 @@ pub trait ParamSource: Send + Sync {
     fn lend(&self, _name: &str, _take: &mut dyn FnMut(Values<'_>)) -> bool {
         false
     }
+    /// Whether [`ParamSource::lend`] has the values of a tensor; nothing is read for the answer.
+    fn lends(&self, _name: &str) -> bool {
+        false
+    }
     /// A tensor that is stored quantised, as it lies in the file, as a matrix of its first side by all others. `None` where it is
     /// not, or its rows are no whole blocks: [`ParamSource::read`] has its numbers in any case.
     fn quantized(&self, _name: &str) -> Option<Quantized> {

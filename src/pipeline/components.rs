@@ -175,7 +175,7 @@ pub(super) fn vae(
     precision: Precision,
     events: &mut dyn Events,
 ) -> Result<AutoencoderKl> {
-    let params = Params::with_attention(source.clone(), precision, &machine.device, machine.attention);
+    let params = Params::handled(source.clone(), precision, &machine.device, machine.handling(None));
     finish(AutoencoderKl::new(&family.vae, &params).map_err(Error::from), &params, events)
 }
 
@@ -258,7 +258,7 @@ fn tokenizer(
 
 fn params(sources: &Sources, component: &str, machine: &Machine, precision: Precision) -> Result<Params> {
     let source = sources.weights(component)?;
-    Ok(Params::quantizing(source, precision, &machine.device, machine.attention, sources.quantize()))
+    Ok(Params::handled(source, precision, &machine.device, machine.handling(sources.quantize())))
 }
 
 /// A tensor's name as a message shows it: those of real models are shorter.

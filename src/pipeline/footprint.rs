@@ -29,13 +29,15 @@ impl Weights {
         self.packed + self.mapped
     }
 
-    /// Of the tensors of a source, for a network in this precision whose linear layers are quantised so.
-    fn of(source: &dyn ParamSource, precision: Precision, quantize: Option<Format>) -> Self {
-        let mut weights = Weights::default();
+    /// Of the tensors of a source, for a network in this precision whose linear layers are quantised so. With `lent`, what the source
+    /// lends is packed for each product: of that, memory holds the largest.
+    fn of(source: &dyn ParamSource, precision: Precision, quantize: Option<Format>, lent: bool) -> Self {
+        let (mut weights, mut largest) = (Weights::default(), 0);
         for name in source.names() {
             let Some((shape, dtype)) = source.info(&name) else { continue };
             let values = shape.elem_count() as u64;
-            let quantized = quantize.filter(|_| shape.rank() == 2 && !TABLES.iter().any(|table| name.contains(table)));
+            let is_table = TABLES.iter().any(|table| name.contains(table));
+            let quantized = quantize.filter(|_| shape.rank() == 2 && !is_table);
             if let Some(line) = quantized.and_then(|format| format.bytes(shape.dims()[1])) {
                 weights.packed += (line * shape.dims()[0]) as u64;
                 continue;
@@ -44,9 +46,14 @@ impl Weights {
                 Some(quantized) => weights.mapped += quantized.size() as u64,
                 // Norms and biases are f32.
                 None if shape.rank() < 2 => weights.packed += values * 4,
+                None if lent && !is_table && source.lends(&name) => {
+                    weights.mapped += values * dtype.size_in_bytes() as u64;
+                    largest = largest.max(values * of_value(dtype, precision));
+                }
                 None => weights.packed += values * of_value(dtype, precision),
             }
         }
+        weights.packed += largest;
         weights
     }
 }
@@ -75,6 +82,7 @@ pub struct Footprint {
     pub(super) vae: Weights,
     has_t5: bool,
     is_short: bool,
+    low_memory: bool,
 }
 
 impl Footprint {
@@ -86,7 +94,7 @@ impl Footprint {
         let Family { denoiser, .. } = &plan.family;
         let quantize = sources.quantize().and_then(ggml_format);
         let weights = |component: &str, quantize| {
-            Ok(Weights::of(sources.weights(component)?.as_ref(), machine.precision, quantize))
+            Ok(Weights::of(sources.weights(component)?.as_ref(), machine.precision, quantize, machine.low_memory))
         };
         let of = |component| weights(component, quantize);
         let text = plan.family.text_components().map(of).sum::<Result<Weights>>()?;
@@ -96,6 +104,7 @@ impl Footprint {
             vae: weights("vae", None)?,
             has_t5: plan.family.t5.is_some(),
             is_short: false,
+            low_memory: machine.low_memory,
         };
         footprint.is_short = memory::is_short_of(footprint.together().all(), plan, machine);
         Ok(footprint)
@@ -104,7 +113,7 @@ impl Footprint {
     /// Whether the text encoders and the denoiser are not to be in memory at once: T5 is as large as a transformer, and needed once a
     /// prompt.
     pub(super) fn is_apart(&self) -> bool {
-        self.has_t5 || self.is_short
+        self.has_t5 || self.is_short || self.low_memory
     }
 
     /// Whether memory is too short for all networks and the picture.

@@ -1,9 +1,10 @@
 //! What the picture is computed on: device, precision, threads. None of it is part of the request.
 
+use candle_core::quantized::GgmlDType;
 use candle_core::Device;
 
 use crate::kernels::{InstructionSet, Isa};
-use crate::nn::{AttentionMethod, Precision};
+use crate::nn::{AttentionMethod, Handling, Precision};
 use crate::{Error, Result};
 
 /// A device as the user names it.
@@ -45,6 +46,8 @@ pub struct ComputeOptions {
     pub vae_tiling: VaeTiling,
     /// How attention is computed.
     pub attention: AttentionMethod,
+    /// Whether memory matters more than time.
+    pub low_memory: bool,
 }
 
 /// A device that is there, and the arithmetic used on it.
@@ -60,6 +63,10 @@ pub struct Machine {
     pub vae_tiling: VaeTiling,
     /// How attention is computed.
     pub attention: AttentionMethod,
+    /// Whether weights stay in their files, at the price of time: only on the CPU.
+    pub low_memory: bool,
+    /// What there is to say of that to who asked for it.
+    pub memory_note: Option<String>,
 }
 
 impl Machine {
@@ -77,11 +84,26 @@ impl Machine {
         let (device, device_name) = open(options.device)?;
         let automatic = if device.is_cpu() { cpu_precision()? } else { Precision::F16 };
         let precision = options.precision.unwrap_or(automatic);
-        let ComputeOptions { vae_tiling, attention, .. } = options;
+        let ComputeOptions { attention, .. } = options;
+        let low_memory = options.low_memory && device.is_cpu();
+        let memory_note = options.low_memory.then(|| match low_memory {
+            true => "`--low-memory` is slower: weights stay in their files and are packed in every step".into(),
+            false => format!("`--low-memory` does nothing on {device_name}: it is for the CPU"),
+        });
+        let vae_tiling = match options.vae_tiling {
+            VaeTiling::Auto if low_memory => VaeTiling::On,
+            said => said,
+        };
         if attention == AttentionMethod::Flash {
             check_flash(&device, &device_name, precision)?;
         }
-        Ok(Machine { device, precision, device_name, vae_tiling, attention })
+        Ok(Machine { device, precision, device_name, vae_tiling, attention, low_memory, memory_note })
+    }
+
+    /// How models on it handle their weights, whose linear layers are quantised to `quantize`.
+    #[must_use]
+    pub fn handling(&self, quantize: Option<GgmlDType>) -> Handling {
+        Handling { attention: self.attention, quantize, low_memory: self.low_memory }
     }
 }
 

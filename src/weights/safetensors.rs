@@ -1,6 +1,7 @@
 //! Safetensors files, mapped into memory, and the same format in static bytes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::{DType, Device, Shape, Tensor};
@@ -47,6 +48,19 @@ impl Safetensors {
         &self.header.metadata
     }
 
+    /// The numbers of a tensor where they lie, if they are floats of 16 or 32 bits that lie as this processor wants them.
+    fn values(&self, name: &str) -> Option<(&Range<usize>, Values<'_>)> {
+        let entry = self.header.entries.get(name)?;
+        let bytes = &self.bytes[entry.bytes.clone()];
+        let values = match entry.stored {
+            Stored::As(DType::F32) => Values::of_f32(bytes),
+            Stored::As(DType::F16) => Values::of_f16(bytes),
+            Stored::As(DType::BF16) => Values::of_bf16(bytes),
+            Stored::As(_) | Stored::F8E5M2 => None,
+        };
+        Some((&entry.bytes, values?))
+    }
+
     fn bad_tensor(&self, name: &str, reason: impl ToString) -> WeightsError {
         WeightsError::BadTensor { file: self.label.clone(), tensor: name.into(), reason: reason.to_string() }
     }
@@ -79,19 +93,15 @@ impl ParamSource for Safetensors {
     }
 
     fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
-        let Some(entry) = self.header.entries.get(name) else { return false };
-        let bytes = &self.bytes[entry.bytes.clone()];
-        let values = match entry.stored {
-            Stored::As(DType::F32) => Values::of_f32(bytes),
-            Stored::As(DType::F16) => Values::of_f16(bytes),
-            Stored::As(DType::BF16) => Values::of_bf16(bytes),
-            Stored::As(_) | Stored::F8E5M2 => None,
-        };
-        let Some(values) = values else { return false };
-        self.bytes.expect(&entry.bytes);
+        let Some((place, values)) = self.values(name) else { return false };
+        self.bytes.expect(place);
         take(values);
-        self.bytes.release(&entry.bytes);
+        self.bytes.release(place);
         true
+    }
+
+    fn lends(&self, name: &str) -> bool {
+        self.values(name).is_some()
     }
 
     fn quantized(&self, name: &str) -> Option<Quantized> {

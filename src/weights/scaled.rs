@@ -84,6 +84,10 @@ impl ParamSource for Scaled {
         !self.scales.contains_key(name) && self.source.lend(name, take)
     }
 
+    fn lends(&self, name: &str) -> bool {
+        !self.scales.contains_key(name) && self.source.lends(name)
+    }
+
     fn quantized(&self, name: &str) -> Option<Quantized> {
         let weight = self.source.quantized(name)?;
         let Some(scale) = self.scales.get(name) else { return Some(weight) };

@@ -84,6 +84,10 @@ impl ParamSource for Sharded {
         self.places.get(name).is_some_and(|shard| self.shards[*shard].lend(name, take))
     }
 
+    fn lends(&self, name: &str) -> bool {
+        self.places.get(name).is_some_and(|shard| self.shards[*shard].lends(name))
+    }
+
     fn quantized(&self, name: &str) -> Option<Quantized> {
         self.shards[*self.places.get(name)?].quantized(name)
     }

@@ -30,6 +30,7 @@ mod interrupt;
 mod lora;
 mod lora_merge;
 mod lora_tags;
+mod low_memory;
 mod memory;
 mod metadata;
 mod output;

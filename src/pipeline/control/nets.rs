@@ -43,7 +43,7 @@ impl ControlNets {
         events.on(Event::Begin { phase: Phase::Load, total: missing.len() })?;
         for (done, (name, planned)) in missing.into_iter().enumerate() {
             let source = planned.files.weights_beside(|| plan.files.weights("unet"))?;
-            let params = Params::with_attention(source, machine.precision, &machine.device, machine.attention);
+            let params = Params::handled(source, machine.precision, &machine.device, machine.handling(None));
             let loaded = match &planned.config {
                 ControlConfig::Net(config) => {
                     Loaded::Net(Box::new(finish(ControlNetModel::new(config, &params), &params, events)?))

@@ -92,6 +92,10 @@ impl ParamSource for Adapted {
         !self.patches.contains_key(name) && self.source.lend(name, take)
     }
 
+    fn lends(&self, name: &str) -> bool {
+        !self.patches.contains_key(name) && self.source.lends(name)
+    }
+
     fn quantized(&self, name: &str) -> Option<Quantized> {
         self.source.quantized(name).filter(|_| !self.patches.contains_key(name))
     }

@@ -138,6 +138,12 @@ impl ParamSource for Renamed {
         }
     }
 
+    fn lends(&self, name: &str) -> bool {
+        self.places.get(name).is_some_and(|(stored, piece)| {
+            !matches!(piece, Piece::Swapped | Piece::Transposed) && self.source.lends(stored)
+        })
+    }
+
     fn quantized(&self, name: &str) -> Option<Quantized> {
         let (stored, piece) = self.places.get(name)?;
         let whole = self.source.quantized(stored)?;

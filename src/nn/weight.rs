@@ -14,7 +14,7 @@ pub(super) enum Weight<P> {
     /// On the CPU: packed once, for all products.
     Packed(Arc<P>),
     /// On the CPU, where memory matters more than time: left where it lies, packed for each product.
-    Lent(Lent<P>),
+    Lent(Arc<Lent<P>>),
     /// On another device: the tensor as it was stored, in the type of activations.
     Tensor(Tensor),
 }
@@ -33,7 +33,6 @@ impl<P> std::fmt::Debug for Weight<P> {
 type Pack<P> = dyn Fn(Kernel, Values) -> P + Send + Sync;
 
 /// A tensor that its source lends for each product.
-#[derive(Clone)]
 pub(super) struct Lent<P> {
     source: Arc<dyn ParamSource>,
     name: String,
@@ -106,7 +105,7 @@ impl<P> Weight<P> {
         }
         let kernel = params.precision().kernel()?;
         if let Some((source, name)) = params.lender(&shape, "weight") {
-            return Ok(Weight::Lent(Lent { source, name, kernel, pack: Arc::new(pack) }));
+            return Ok(Weight::Lent(Arc::new(Lent { source, name, kernel, pack: Arc::new(pack) })));
         }
         Ok(Weight::Packed(Arc::new(params.with_stored(shape, "weight", |values| pack(kernel, values))?)))
     }

@@ -86,9 +86,12 @@ impl Machine {
         let precision = options.precision.unwrap_or(automatic);
         let ComputeOptions { attention, .. } = options;
         let low_memory = options.low_memory && device.is_cpu();
-        let memory_note = options.low_memory.then(|| match low_memory {
-            true => "`--low-memory` is slower: weights stay in their files and are packed in every step".into(),
-            false => format!("`--low-memory` does nothing on {device_name}: it is for the CPU"),
+        let memory_note = options.low_memory.then(|| {
+            if low_memory {
+                "`--low-memory` is slower: weights stay in their files and are packed in every step".into()
+            } else {
+                format!("`--low-memory` does nothing on {device_name}: it is for the CPU")
+            }
         });
         let vae_tiling = match options.vae_tiling {
             VaeTiling::Auto if low_memory => VaeTiling::On,

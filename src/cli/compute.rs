@@ -47,7 +47,7 @@ pub struct ComputeArgs {
     ///
     /// Weights stay in their files, which the system keeps in memory as far as there is room, and are packed in every step. Text encoders
     /// are freed before the denoiser is loaded, and `--vae-tiling auto` means on; else the picture is the same. What LoRAs change is held
-    /// in memory, as are weights in `.ckpt` files and those that `--quantize` makes. On a GPU it does nothing.
+    /// in memory, as are weights in `.ckpt` files, plain ones in GGUF files and those that `--quantize` makes. On a GPU it does nothing.
     #[arg(long)]
     pub low_memory: bool,
 }

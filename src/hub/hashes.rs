@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::digest::{Digest, Hasher};
-use super::model_files::Content;
+use super::model_weights::Content;
 use super::origin::Origin;
 
 /// Smaller files are read in no time, and leave nothing behind.

@@ -2,21 +2,18 @@
 //! together from several files.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bare::{wanted, Bare};
 use super::cache::name_of_snapshot;
-use super::digest::{feed, Hasher};
-use super::layout::{is_there, read_if_there, usual_name, weight_file, WEIGHT_FILES, WHOLE};
+use super::layout::{is_there, read_if_there, weight_file, WHOLE};
 use super::random::Published;
 use super::{built_in, configs, parts};
-use crate::nn::ParamSource;
 use crate::request::BUILT_IN_MODEL;
 use crate::sampling::Prediction;
 use crate::weights::detect::{Component, Family};
-use crate::{weights, Error, Result};
+use crate::{Error, Result};
 
 /// A model's files, by their places in the diffusers layout.
 #[derive(Debug, Clone)]
@@ -49,30 +46,6 @@ pub(super) enum Part {
     /// A folder with `config.json` and weights.
     Folder(PathBuf),
     File(Arc<Bare>),
-}
-
-/// The bytes of a file of weights.
-#[derive(Debug, Clone)]
-pub enum Content {
-    /// On a disk.
-    File(PathBuf),
-    /// Inside the binary.
-    BuiltIn(&'static [u8]),
-}
-
-impl Content {
-    /// The SHA-256, lower-case hex.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn sha256(&self) -> std::io::Result<String> {
-        let mut hasher = Hasher::new(None, None);
-        match self {
-            Content::File(path) => drop(feed(&mut File::open(path)?, &mut hasher)?),
-            Content::BuiltIn(bytes) => hasher.update(bytes),
-        }
-        Ok(hasher.finish().hex().into())
-    }
 }
 
 impl ModelFiles {
@@ -204,7 +177,7 @@ impl ModelFiles {
         self.prediction.or_else(|| told().map(of))
     }
 
-    fn part(&self, component: &str) -> Option<&Part> {
+    pub(super) fn part(&self, component: &str) -> Option<&Part> {
         self.parts.iter().find(|(name, _)| *name == component).map(|(_, part)| part)
     }
 
@@ -264,7 +237,7 @@ impl ModelFiles {
     }
 
     /// What files without a folder may have for a component.
-    fn wanted(&self, component: &str) -> Result<&'static [Component]> {
+    pub(super) fn wanted(&self, component: &str) -> Result<&'static [Component]> {
         Ok(wanted(component, &self.pipeline()?))
     }
 
@@ -333,63 +306,6 @@ impl ModelFiles {
         })
     }
 
-    /// The weights of a component: `unet`, `vae`, `text_encoder`, ...
-    ///
-    /// # Errors
-    /// [`Error::Model`] when the component has no weights this version reads, [`Error::Weights`] when they are damaged.
-    pub fn weights(&self, component: &str) -> Result<Arc<dyn ParamSource>> {
-        let missing = || self.part_missing(&format!("{component}/{}", usual_name(component)));
-        match (self.part(component), &self.place) {
-            (Some(Part::Folder(folder)), _) => Ok(weights::open(&weight_file(folder).ok_or_else(missing)?)?),
-            (Some(Part::File(file)), _) | (None, Place::File(file)) => {
-                let layers = self.text_layers(component)?;
-                file.weights(self.wanted(component)?, layers, self.averaged)?.ok_or_else(missing)
-            }
-            (None, Place::Folder(folder)) => {
-                Ok(weights::open(&weight_file(&folder.join(component)).ok_or_else(missing)?)?)
-            }
-            (None, Place::Random(published)) => Ok(Arc::new(published.weights(component))),
-            (None, Place::BuiltIn) => {
-                let (path, bytes) = WEIGHT_FILES
-                    .iter()
-                    .map(|file| format!("{component}/{file}"))
-                    .find_map(|path| built_in_file(&path).map(|bytes| (path, bytes)))
-                    .ok_or_else(|| self.part_missing(component))?;
-                Ok(Arc::new(weights::Safetensors::from_static(&format!("built-in {path}"), bytes)?))
-            }
-        }
-    }
-
-    /// The number of layers that a text encoder's config asks for.
-    fn text_layers(&self, component: &str) -> Result<Option<usize>> {
-        if !component.starts_with("text_encoder") {
-            return Ok(None);
-        }
-        let text = self.text(&format!("{component}/config.json"))?;
-        let config: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        Ok(config["num_hidden_layers"].as_u64().map(|layers| layers as usize))
-    }
-
-    /// The file that holds a component's weights: its path inside the model, and its content. `None` when there is no such file.
-    #[must_use]
-    pub fn content(&self, component: &str) -> Option<(String, Content)> {
-        let on_disk =
-            |file: PathBuf| Some((format!("{component}/{}", file.file_name()?.to_str()?), Content::File(file.clone())));
-        match (self.part(component), &self.place) {
-            (Some(Part::Folder(folder)), _) => on_disk(weight_file(folder)?),
-            (Some(Part::File(file)), _) | (None, Place::File(file)) => {
-                Some((file.file_name(), Content::File(file.path().into())))
-            }
-            (None, Place::Folder(folder)) => on_disk(weight_file(&folder.join(component))?),
-            (None, Place::Random(_)) => None,
-            (None, Place::BuiltIn) => WEIGHT_FILES.iter().find_map(|file| {
-                let path = format!("{component}/{file}");
-                let bytes = built_in_file(&path)?;
-                Some((path, Content::BuiltIn(bytes)))
-            }),
-        }
-    }
-
     /// Refuses a single file that lacks what no other option brings.
     pub(super) fn check_complete(&self) -> Result<()> {
         let Place::File(file) = &self.place else { return Ok(()) };
@@ -400,13 +316,13 @@ impl ModelFiles {
         parts::check(file, family, &needed)
     }
 
-    fn part_missing(&self, path: &str) -> Error {
+    pub(super) fn part_missing(&self, path: &str) -> Error {
         let of_t5 = path.starts_with("text_encoder_3/");
         let hint = if of_t5 { format!("{WHOLE}; `--no-t5` does without T5") } else { WHOLE.into() };
         Error::model(format!("the model has a part missing: `{}` is not there", self.label(path)), hint)
     }
 }
 
-fn built_in_file(path: &str) -> Option<&'static [u8]> {
+pub(super) fn built_in_file(path: &str) -> Option<&'static [u8]> {
     built_in::FILES.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
 }

@@ -1,5 +1,8 @@
 //! Where a model takes its tensors from.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,10 +60,7 @@ pub(super) struct Root {
     device: Device,
     /// Whether names and shapes alone are of interest.
     pub(super) survey: bool,
-    attention: AttentionMethod,
-    /// What the weights of linear layers are quantised to.
-    pub(super) quantize: Option<GgmlDType>,
-    low_memory: bool,
+    pub(super) handling: Handling,
     ledger: Mutex<Ledger>,
 }
 
@@ -107,15 +107,12 @@ impl Params {
     /// As [`Params::new`], for a model that handles its weights so.
     #[must_use]
     pub fn handled(source: Arc<dyn ParamSource>, precision: Precision, device: &Device, handling: Handling) -> Self {
-        let Handling { attention, quantize, low_memory } = handling;
         Self::rooted(Root {
             source,
             precision,
             device: device.clone(),
             survey: false,
-            attention,
-            quantize,
-            low_memory,
+            handling,
             ledger: Mutex::default(),
         })
     }
@@ -129,9 +126,7 @@ impl Params {
             precision: Precision::F32,
             device: Device::Cpu,
             survey: true,
-            attention: AttentionMethod::Auto,
-            quantize: None,
-            low_memory: false,
+            handling: Handling::default(),
             ledger: Mutex::default(),
         })
     }
@@ -202,9 +197,9 @@ impl Params {
 
     /// The source of the tensor `name` of `shape` below this path and its name there, if its layer should not hold it but have it lent.
     pub(super) fn lender(&self, shape: &Shape, name: &str) -> Option<(Arc<dyn ParamSource>, String)> {
-        let (Root { source, low_memory, .. }, full_name) = (&*self.root, self.full_name(name));
+        let (Root { source, handling, .. }, full_name) = (&*self.root, self.full_name(name));
         let fits = || source.info(&full_name).is_some_and(|(found, _)| found == *shape);
-        if !(*low_memory && fits() && source.lends(&full_name)) {
+        if !(handling.low_memory && fits() && source.lends(&full_name)) {
             return None;
         }
         self.ledger().taken.insert(full_name.clone());
@@ -272,7 +267,7 @@ impl Params {
     /// How the model computes attention.
     #[must_use]
     pub fn attention(&self) -> AttentionMethod {
-        self.root.attention
+        self.root.handling.attention
     }
 
     /// What a message calls the source of the tensors.
@@ -351,108 +346,4 @@ impl Params {
 fn is_harmless(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     HARMLESS_SURPLUS.contains(&last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nn::tests::Fake;
-
-    fn params(tensors: &[(&str, &[usize], DType)]) -> Params {
-        let tensors = tensors
-            .iter()
-            .map(|(name, shape, dtype)| ((*name).to_string(), Tensor::ones(*shape, *dtype, &Device::Cpu).unwrap()))
-            .collect();
-        Params::new(Arc::new(Fake(tensors)), Precision::F32, &Device::Cpu)
-    }
-
-    #[test]
-    fn a_complete_source_has_no_notes() {
-        let root = params(&[("a.b.weight", &[2, 3], DType::F16), ("a.position_ids", &[1, 77], DType::I64)]);
-        let tensor = root.pp("a").pp("b").get((2, 3), "weight").unwrap();
-        assert_eq!(tensor.dtype(), DType::F32);
-        assert_eq!(tensor.sum_all().unwrap().to_scalar::<f32>().unwrap(), 6.0);
-        assert_eq!(root.finish().unwrap(), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_survey_reads_nothing_and_tells_all() {
-        let wave = |shape: &[usize]| Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
-        let tensors = [("a", wave(&[2])), ("b", wave(&[3])), ("z", wave(&[1])), ("logit_scale", wave(&[]))];
-        let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
-        let root = Params::for_survey(Arc::new(Fake(tensors)));
-        // More than any memory holds.
-        let huge = 1 << 50;
-        assert_eq!(root.get(huge, "gone").unwrap().dims(), [huge]);
-        for (shape, name) in [(2, "a"), (2, "a"), (4, "b")] {
-            root.get(shape, name).unwrap();
-        }
-        let survey = root.surveyed();
-        assert_eq!(survey.asked, [("gone".into(), vec![huge]), ("a".into(), vec![2]), ("b".into(), vec![4])]);
-        assert_eq!((&survey.missing[..], &survey.surplus[..]), (&["gone".to_string()][..], &["z".to_string()][..]));
-        assert_eq!(survey.misshapen, [ShapeMismatch { name: "b".into(), found: vec![3], wanted: vec![4] }]);
-        assert!(!survey.fits());
-    }
-
-    #[test]
-    fn values_are_lent_or_read() {
-        struct Lender(Fake);
-        impl ParamSource for Lender {
-            fn label(&self) -> String {
-                self.0.label()
-            }
-            fn names(&self) -> Vec<String> {
-                self.0.names()
-            }
-            fn info(&self, name: &str) -> Option<(Shape, DType)> {
-                self.0.info(name)
-            }
-            fn lend(&self, name: &str, take: &mut dyn FnMut(Values<'_>)) -> bool {
-                let lent = name == "lent";
-                if lent {
-                    take(Values::F32(&[5.0, 6.0]));
-                }
-                lent
-            }
-            fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
-                self.0.read(name)
-            }
-        }
-        let ones = Tensor::ones(2, DType::F16, &Device::Cpu).unwrap();
-        let tensors = ["lent", "read", "other"].map(|name| (name.to_string(), ones.clone()));
-        let root = Params::new(Arc::new(Lender(Fake(tensors.into()))), Precision::F32, &Device::Cpu);
-        let values = |shape: usize, name: &str| {
-            let copy = |values: Values| match values {
-                Values::F32(values) => values.to_vec(),
-                Values::F16(values) => values.iter().map(|value| value.to_f32()).collect(),
-                Values::Bf16(_) => Vec::new(),
-            };
-            root.with_stored(shape, name, copy).unwrap()
-        };
-        assert_eq!((values(2, "lent"), values(2, "read")), (vec![5.0, 6.0], vec![1.0, 1.0]));
-        assert_eq!(root.finish().unwrap(), ["other"]);
-        // Zeros stand in for what is not there or of another shape, and it is said.
-        assert_eq!((values(3, "other"), values(1, "gone")), (vec![0.0; 3], vec![0.0]));
-        let message = root.finish().unwrap_err().to_string();
-        assert!(message.contains("other") && message.contains("gone"), "{message}");
-    }
-
-    #[test]
-    fn surplus_tensors_are_notes() {
-        let root = params(&[("a", &[1], DType::F32), ("z", &[1], DType::F32), ("b", &[1], DType::F32)]);
-        root.get(1, "b").unwrap();
-        assert_eq!(root.finish().unwrap(), ["a", "z"]);
-    }
-
-    #[test]
-    fn everything_wrong_is_reported_at_once() {
-        let root = params(&[("x.weight", &[2, 3], DType::F32), ("extra", &[1], DType::F32)]);
-        assert_eq!(root.pp("x").get((3, 2), "weight").unwrap().dims(), [3, 2]);
-        assert_eq!(root.get(7, "gone").unwrap().dims(), [7]);
-        assert_eq!(root.pp("deep").get(7, "gone").unwrap().dims(), [7]);
-        let message = root.finish().unwrap_err().to_string();
-        for part in ["fake.safetensors", "gone", "deep.gone", "x.weight", "[2, 3]", "[3, 2]", "extra"] {
-            assert!(message.contains(part), "{part} is not in: {message}");
-        }
-    }
 }

@@ -92,14 +92,14 @@ impl Params {
     /// When the tensor library fails.
     pub(super) fn matrix(&self, shape: &Shape, name: &str) -> Result<Option<Matrix>> {
         let full_name = self.full_name(name);
-        let Root { source, survey, quantize, .. } = &*self.root;
+        let Root { source, survey, handling, .. } = &*self.root;
         source.want(&full_name, shape);
         if *survey || source.info(&full_name).is_none_or(|(found, _)| found != *shape) {
             return Ok(None);
         }
         let base = source.unchanged(&full_name);
         let stored = base.as_ref().unwrap_or(source).quantized(&full_name);
-        let matrix = match (*quantize, stored) {
+        let matrix = match (handling.quantize, stored) {
             (None, stored) => stored.filter(|_| self.device().is_cpu()),
             (Some(kind), Some(stored)) if format(kind) == Some(stored.format()) => Some(stored),
             (Some(kind), _) => self.quantised(base.as_ref().unwrap_or(source), &full_name, shape, kind)?,

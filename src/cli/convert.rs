@@ -1,14 +1,15 @@
 //! `sdgen convert`: models in other layouts, types of numbers and containers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use candle_core::DType;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::checks;
 use super::general::GeneralArgs;
 use super::model::BareFileArgs;
+use super::save::{FloatType, SaveArgs};
 use crate::request::QuantizedType;
-use crate::{Error, Result};
+use crate::Result;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,67 +45,25 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "TYPE", value_enum)]
     pub quantize: Option<QuantizedType>,
 
-    /// A folder as diffusers has it, or a single file [default: as the model is].
-    #[arg(long, value_name = "LAYOUT", value_enum)]
-    pub layout: Option<Layout>,
+    /// The result's shape and place.
+    #[command(flatten)]
+    pub save: SaveArgs,
 
     /// What is said about the model beside its name.
     #[command(flatten)]
     pub bare: BareFileArgs,
-
-    /// Replace what has the name of the result.
-    #[arg(long)]
-    pub overwrite: bool,
 
     /// What the program says.
     #[command(flatten)]
     pub general: GeneralArgs,
 }
 
-/// What `--dtype` names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FloatType {
-    /// 32-bit floats
-    F32,
-    /// 16-bit floats
-    F16,
-    /// 16-bit floats with the range of 32-bit ones
-    Bf16,
-}
-
-impl FloatType {
-    /// The tensor library's name.
-    #[must_use]
-    pub fn dtype(self) -> DType {
-        match self {
-            FloatType::F32 => DType::F32,
-            FloatType::F16 => DType::F16,
-            FloatType::Bf16 => DType::BF16,
-        }
-    }
-}
-
-/// What `--layout` names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
-    /// A folder with a folder for each part
-    Diffusers,
-    /// One file
-    Single,
-}
-
 impl ConvertArgs {
     /// The model as it was named.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a path that is no text.
+    /// [`crate::Error::Usage`] for a path that is no text.
     pub fn model(&self) -> Result<String> {
-        text(&self.model)
+        checks::path("model", &self.model)
     }
-}
-
-fn text(path: &Path) -> Result<String> {
-    path.to_str().map(Into::into).ok_or_else(|| {
-        Error::usage(format!("the path `{}` is not valid UTF-8", path.display()), "rename it, or give a link to it")
-    })
 }

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::convert::{FloatType, Layout};
 use super::general::GeneralArgs;
 use super::model::BareFileArgs;
+use super::save::{FloatType, SaveArgs};
 use super::{checks, values};
 use crate::request::Lora;
 use crate::{Error, Result};
@@ -48,7 +48,7 @@ pub struct LoraMergeArgs {
     /// Make one LoRA of all, with the names of kohya's scripts, or of PEFT in diffusers for FLUX.1 and Stable Diffusion 3.
     ///
     /// Ranks add up, and nothing is lost. Other kinds than LoRA and LoCon need --rank.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "layout")]
     pub lora_only: bool,
 
     /// The rank of the one LoRA: the best approximation of the sum.
@@ -67,17 +67,13 @@ pub struct LoraMergeArgs {
     #[arg(long, value_name = "TYPE", value_enum)]
     pub dtype: Option<FloatType>,
 
-    /// A folder as diffusers has it, or a single file [default: as the model is].
-    #[arg(long, value_name = "LAYOUT", value_enum, conflicts_with = "lora_only")]
-    pub layout: Option<Layout>,
+    /// The result's shape and place.
+    #[command(flatten)]
+    pub save: SaveArgs,
 
     /// What is said about the model beside its name.
     #[command(flatten)]
     pub bare: BareFileArgs,
-
-    /// Replace what has the name of the result.
-    #[arg(long)]
-    pub overwrite: bool,
 
     /// What the program says.
     #[command(flatten)]

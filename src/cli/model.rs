@@ -60,7 +60,8 @@ pub struct ModelArgs {
     ///
     /// As ggml does, and to its types: q8_0 is next to lossless, q4_0 takes half as much. Norms, biases, convolutions, tables of words and
     /// the VAE stay as they are, and so do layers whose rows are no whole blocks: of 32 numbers, with `_k` of 256. LoRAs are added beside
-    /// the layers instead of changing the weights. It decides the picture; `sdgen convert --quantize` writes such a model.
+    /// the layers instead of changing the weights. It decides the picture; `sdgen convert --quantize` writes such a model. A GPU computes
+    /// with the rounded numbers at full width: there it saves no memory.
     #[arg(long, value_name = "TYPE", value_enum)]
     pub quantize: Option<QuantizedType>,
     /// Take the averaged weights (EMA) of a training checkpoint that holds both.

@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use crate::hub::{self, ModelFiles};
+use crate::hub::ModelFiles;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::t5::{T5Config, T5Encoder};
 use crate::models::vae::AutoencoderKl;
-use crate::nn::{ParamSource, Params, Precision, Quantisation};
+use crate::nn::{ParamSource, Params, Precision};
+use crate::pipeline::finish::finish;
 use crate::pipeline::{Denoiser, DenoiserConfig, Event, Events, Family, Machine, Phase, Sources};
 use crate::text::{
     ClipStack, ClipTokenizer, JointKind, JointText, Padding, T5TextEncoder, T5Tokenizer, TextEncoder, TextStack,
     TokenizerFiles,
 };
 use crate::{Error, Result};
-
-/// Surplus tensors named in a warning; the rest is counted.
-const SURPLUS_NAMED: usize = 5;
 
 /// Which networks of a model are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,34 +257,4 @@ fn tokenizer(
 fn params(sources: &Sources, component: &str, machine: &Machine, precision: Precision) -> Result<Params> {
     let source = sources.weights(component)?;
     Ok(Params::handled(source, precision, &machine.device, machine.handling(sources.quantize())))
-}
-
-/// A tensor's name as a message shows it: those of real models are shorter.
-fn shortened(name: &str) -> &str {
-    name.char_indices().nth(200).map_or(name, |(end, _)| &name[..end])
-}
-
-/// A built model, with a report of what its weights lack (an error, which goes before one of the building: it is the cause)
-/// and what they hold beyond the model (a warning).
-pub(super) fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Result<T> {
-    let surplus = params.finish()?;
-    let Quantisation { layers, bytes, before, kept } = params.quantisation();
-    if layers + kept > 0 {
-        let sizes = format!("{} instead of {}", hub::size(bytes as u64), hub::size(before as u64));
-        let rest = match kept {
-            0 => String::new(),
-            kept => format!("; {kept} stay as they are, whose rows are no whole blocks"),
-        };
-        events.on(Event::Note(&format!("{}: {layers} linear layers quantised, {sizes}{rest}", params.label())))?;
-    }
-    if surplus.is_empty() {
-        return built;
-    }
-    let named =
-        surplus.iter().take(SURPLUS_NAMED).map(|name| format!("`{}`", shortened(name))).collect::<Vec<_>>().join(", ");
-    let more = surplus.len().saturating_sub(SURPLUS_NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    events
-        .on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))?;
-    built
 }

@@ -13,6 +13,7 @@ mod effects;
 mod encode;
 mod events;
 mod family;
+mod finish;
 mod footprint;
 mod format;
 mod inpaint;

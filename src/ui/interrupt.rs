@@ -1,7 +1,8 @@
 //! Ctrl-C: ends the process with 130 at a moment when no half-written file exists.
 
-use std::io::Write;
+use std::io::{stderr, stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -12,8 +13,10 @@ use crate::error::exit_code::INTERRUPTED;
 use crate::image::{discard_unfinished, write_guard};
 use crate::Error;
 
-/// How long an interrupt waits for whoever reads the events.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an interrupt waits for whoever reads the events: so often,
+const WAITS: usize = 50;
+/// so long.
+const WAIT: Duration = Duration::from_millis(20);
 
 /// Ends the process, after saying so when asked to; replaced in tests.
 type Exit = Arc<dyn Fn(bool) + Send + Sync>;
@@ -27,9 +30,9 @@ pub fn install(ui: &Ui) {
     let exit: Exit = Arc::new(move |say_so| {
         if say_so {
             if is_json {
-                tell_json();
+                say_last(format!("{}\n", json::error(&Error::Interrupted, true)), || stdout().lock());
             }
-            let _ = writeln!(std::io::stderr(), "interrupted");
+            let _ = writeln!(stderr(), "interrupted");
         }
         #[expect(clippy::exit, reason = "a signal has no caller to return to")]
         std::process::exit(i32::from(INTERRUPTED));
@@ -38,17 +41,20 @@ pub fn install(ui: &Ui) {
     listen(move || on_signal(&interrupted, &bar, &exit));
 }
 
-/// The event of an interrupt on standard output, unless nobody takes what stands before it there.
-fn tell_json() {
-    let (send, told) = std::sync::mpsc::channel();
-    let telling = thread::Builder::new().name("event".into()).spawn(move || {
-        let line = format!("{}\n", json::error(&Error::Interrupted, true));
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+/// Writes a line to the stream that `lock` locks, as its last: nobody gets the lock after it. Without it when nobody takes what
+/// stands before it there.
+fn say_last<W: Write>(line: String, lock: impl FnOnce() -> W + Send + 'static) {
+    let (send, said) = channel();
+    let saying = thread::Builder::new().name("event".into()).spawn(move || {
+        let mut stream = lock();
+        let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
+        // The work goes on until the process ends, and would tell of it.
+        std::mem::forget(stream);
         let _ = send.send(());
     });
-    if telling.is_ok() {
-        let _ = told.recv_timeout(PATIENCE);
+    if saying.is_ok() {
+        // Many short waits: while the process is stopped, or has no processor, one of them passes and not all.
+        let _ = (0..WAITS).any(|_| said.recv_timeout(WAIT) != Err(RecvTimeoutError::Timeout));
     }
 }
 
@@ -101,7 +107,7 @@ fn on_signal(interrupted: &AtomicBool, bar: &BarHandle, exit: &Exit) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::{channel, RecvTimeoutError};
+    use std::sync::{Mutex, MutexGuard, TryLockError};
 
     #[cfg(unix)]
     #[test]
@@ -127,5 +133,41 @@ mod tests {
         assert_eq!(exits.try_recv(), Ok(false));
         drop(writing);
         assert_eq!(exits.recv(), Ok(true));
+    }
+    /// What a test's stream holds, while it is locked.
+    struct Locked(MutexGuard<'static, Vec<u8>>);
+
+    impl Write for Locked {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_event_of_an_interrupt() {
+        static STREAM: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+        say_last("the end\n".into(), || Locked(STREAM.lock().unwrap()));
+        assert!(matches!(STREAM.try_lock(), Err(TryLockError::WouldBlock)));
+    }
+
+    #[test]
+    fn an_interrupt_waits_for_a_slow_reader_and_not_for_one_that_stands_still() {
+        static SLOW: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+        let (send, said) = channel();
+        let reading = SLOW.lock().unwrap();
+        thread::spawn(move || {
+            say_last("the end\n".into(), || Locked(SLOW.lock().unwrap()));
+            send.send(()).unwrap();
+        });
+        assert_eq!(said.recv_timeout(WAIT * 4), Err(RecvTimeoutError::Timeout));
+        drop(reading);
+        assert_eq!(said.recv(), Ok(()));
+
+        static STILL: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+        let _standing = STILL.lock().unwrap();
+        say_last("the end\n".into(), || Locked(STILL.lock().unwrap()));
     }
 }

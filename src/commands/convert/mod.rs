@@ -10,7 +10,7 @@ use serde_json::json;
 use super::save::file::{self, Numbers, Report};
 use super::save::output::Output;
 use super::save::{folder, single, Model};
-use crate::cli::convert::{FloatType, Layout};
+use crate::cli::save::{FloatType, Layout};
 use crate::cli::ConvertArgs;
 use crate::commands::inspect::text;
 use crate::hub;
@@ -29,10 +29,10 @@ pub fn convert(args: &ConvertArgs, ui: &mut Ui) -> Result<()> {
     let name = args.model()?;
     let is_file = Path::new(&name).is_file();
     let own = if is_file { Layout::Single } else { Layout::Diffusers };
-    let layout = args.layout.unwrap_or(own);
+    let layout = args.save.layout.unwrap_or(own);
     let numbers =
         Numbers { dtype: args.dtype.map(FloatType::dtype), quantize: args.quantize.map(QuantizedType::dtype) };
-    let output = Output { path: &args.output, layout, overwrite: args.overwrite };
+    let output = Output { path: &args.output, layout, overwrite: args.save.overwrite };
     check_numbers(args, &output, numbers)?;
     let format = output.check()?;
     let place = Unfinished::beside(&args.output);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use candle_core::DType;
 
 use super::{tell, tell_merged, Ingredient};
-use crate::cli::convert::{FloatType, Layout};
+use crate::cli::save::{FloatType, Layout};
 use crate::cli::LoraMergeArgs;
 use crate::commands::save::file::{self, Numbers, Report};
 use crate::commands::save::output::Output;
@@ -35,7 +35,11 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
     let name = args.model()?.unwrap_or_else(|| BUILT_IN_MODEL.into());
     let base = Base::open(&name, args)?;
     let ingredients = Ingredient::all(args, base.path())?;
-    let output = Output { path: &args.output, layout: args.layout.unwrap_or(base.layout()), overwrite: args.overwrite };
+    let output = Output {
+        path: &args.output,
+        layout: args.save.layout.unwrap_or(base.layout()),
+        overwrite: args.save.overwrite,
+    };
     output.check_apart(base.path().map(PathBuf::from).into_iter().chain(Ingredient::paths(&ingredients)))?;
     let format = output.check()?;
     let work = Work { args, ingredients: &ingredients, numbers: base.numbers(args, ui) };

@@ -8,7 +8,7 @@ use candle_core::{DType, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{tell, tell_merged, Ingredient};
-use crate::cli::convert::{FloatType, Layout};
+use crate::cli::save::{FloatType, Layout};
 use crate::cli::LoraMergeArgs;
 use crate::commands::inspect::text;
 use crate::commands::save::file::{self, Numbers};
@@ -38,7 +38,7 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
     args.check_lora_name()?;
     let model = args.model()?.map(|name| hub::resolve(&name, &args.bare.parts()?)).transpose()?;
     let ingredients = Ingredient::all(args, model.as_ref().and_then(ModelFiles::path))?;
-    let output = Output { path: &args.output, layout: Layout::Single, overwrite: args.overwrite };
+    let output = Output { path: &args.output, layout: Layout::Single, overwrite: args.save.overwrite };
     output.check_apart(Ingredient::paths(&ingredients))?;
     output.check()?;
     let (components, family) = match &model {

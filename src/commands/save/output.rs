@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::convert::Layout;
+use crate::cli::save::Layout;
 use crate::image::{check_writable, folder_of};
 use crate::weights::write::Format;
 use crate::{Error, Result};

@@ -6,8 +6,8 @@ use super::config::ControlConfig;
 use crate::models::controlnet::ControlNetModel;
 use crate::models::t2i_adapter::T2iAdapter;
 use crate::nn::Params;
-use crate::pipeline::components::finish;
 use crate::pipeline::control::PlannedControl;
+use crate::pipeline::finish::finish;
 use crate::pipeline::{Event, Events, Machine, Phase, Plan};
 use crate::{Error, Result};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::models::taesd::TinyDecoder;
 use crate::nn::{ParamSource, Params, Precision};
-use crate::pipeline::components::finish;
+use crate::pipeline::finish::finish;
 use crate::pipeline::{Events, Family, Machine};
 use crate::weights;
 use crate::weights::names::{Piece, Renamed, Target};

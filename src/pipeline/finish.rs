@@ -1,0 +1,64 @@
+//! The end of a network's building: what its weights lack and hold beyond it, and what became of those that were to be quantised.
+
+use crate::hub::size;
+use crate::nn::{Params, Quantisation};
+use crate::pipeline::{Event, Events};
+use crate::Result;
+
+/// Surplus tensors named in a warning; the rest is counted.
+const SURPLUS_NAMED: usize = 5;
+
+/// A built model, with a report of what its weights lack (an error, which goes before one of the building: it is the cause)
+/// and what they hold beyond the model (a warning).
+///
+/// # Errors
+/// [`crate::Error::Weights`] for weights that lack tensors, or have them in another shape or damaged.
+pub(super) fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Events) -> Result<T> {
+    let surplus = params.finish()?;
+    if let Some(became) = became(params.quantisation(), params.device().is_cpu()) {
+        events.on(Event::Note(&format!("{}: {became}", params.label())))?;
+    }
+    if surplus.is_empty() {
+        return built;
+    }
+    let named =
+        surplus.iter().take(SURPLUS_NAMED).map(|name| format!("`{}`", shortened(name))).collect::<Vec<_>>().join(", ");
+    let more = surplus.len().saturating_sub(SURPLUS_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    events
+        .on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))?;
+    built
+}
+
+/// A tensor's name as a message shows it: those of real models are shorter.
+fn shortened(name: &str) -> &str {
+    name.char_indices().nth(200).map_or(name, |(end, _)| &name[..end])
+}
+
+/// What became of layers that were to be quantised, if there were any. Only the CPU computes with the quantised numbers.
+fn became(Quantisation { layers, bytes, before, kept }: Quantisation, is_cpu: bool) -> Option<String> {
+    let memory = if is_cpu {
+        format!("{} instead of {}", size(bytes as u64), size(before as u64))
+    } else {
+        "which rounds their numbers and saves no memory: a GPU computes with them widened".into()
+    };
+    let rest = match kept {
+        0 => String::new(),
+        kept => format!("; {kept} stay as they are, whose rows are no whole blocks"),
+    };
+    (layers + kept > 0).then(|| format!("{layers} linear layers quantised, {memory}{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_said_to_be_saved_where_it_is() {
+        let some = Quantisation { layers: 3, bytes: 1_000_000, before: 4_000_000, kept: 1 };
+        let (cpu, gpu) = (became(some, true).unwrap(), became(some, false).unwrap());
+        assert!(cpu.contains("1 MB instead of 4 MB; 1 stay as they are"), "{cpu}");
+        assert!(gpu.contains("saves no memory") && !gpu.contains("MB") && gpu.contains("; 1 stay"), "{gpu}");
+        assert_eq!(became(Quantisation::default(), false), None);
+    }
+}

@@ -20,7 +20,7 @@ Examples:
 pub struct FluxArgs {
     /// Which FLUX.1 [default: schnell, or what the model is].
     ///
-    /// Without `--model` it names the model (`flux-schnell`, `flux-dev`); with one, a model that is the other one is refused.
+    /// Without `--model` it names the model (`flux-schnell`, `flux-dev`, `flux-kontext`); with one, a model that is another is refused.
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Model")]
     pub variant: Option<FluxVariant>,
     /// What all commands that make pictures know.
@@ -35,6 +35,8 @@ pub enum FluxVariant {
     Schnell,
     /// With its guidance as an input; for non-commercial use, behind a licence to accept
     Dev,
+    /// As dev, for editing pictures: `sdgen img2img -m flux-kontext`
+    Kontext,
 }
 
 impl FluxVariant {
@@ -44,6 +46,7 @@ impl FluxVariant {
         match self {
             FluxVariant::Schnell => "flux-schnell",
             FluxVariant::Dev => "flux-dev",
+            FluxVariant::Kontext => "flux-kontext",
         }
     }
 }

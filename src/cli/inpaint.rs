@@ -71,7 +71,8 @@ mod tests {
         let request = request(line).unwrap();
         assert_eq!(request.task(), Task::Inpaint);
         let file = |name: &str| PictureFile { file: name.into(), sha256: None };
-        let input = Input { picture: file("a.png"), strength: Some(0.5), resize: Resize::Fill, alpha: Alpha::Drop };
+        let (strength, resize, alpha) = (Some(0.5), Resize::Fill, Alpha::Drop);
+        let input = Input { picture: file("a.png"), strength, resize, alpha, ..Input::default() };
         assert_eq!(request.input, Some(input));
         let inpaint = Inpaint {
             mask: Some(file("b.png")),

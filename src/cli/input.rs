@@ -51,6 +51,7 @@ impl InputArgs {
             strength: self.strength,
             resize: self.resize.unwrap_or_default(),
             alpha: self.alpha,
+            no_auto_resize: false,
         })
     }
 }

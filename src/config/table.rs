@@ -220,6 +220,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(Image, "image", Path).key_is("input"),
     setting(Image, "resize", Text),
     setting(Image, "alpha", Text),
+    switch(Image, "no-auto-resize", Off, "auto-resize"),
     setting(Image, "mask", Path),
     switch(Image, "invert-mask", Switch, "no-invert-mask"),
     setting(Image, "mask-grow", Number),

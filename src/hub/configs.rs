@@ -80,9 +80,15 @@ pub(super) fn with_fields(text: &str, fields: Map<String, Value>) -> String {
     Value::Object(config).to_string()
 }
 
+/// What the index of a model with this transformer says beyond its family's.
+pub(super) fn index_fields(detected: &Detected) -> Map<String, Value> {
+    let class = (detected.edition == Some(Edition::FluxKontext)).then_some("FluxKontextPipeline");
+    class.map(|class| ("_class_name".to_string(), class.into())).into_iter().collect()
+}
+
 /// What the scheduler's config of a bare file says beyond its family's, once its prediction is known. The models of SD 2.x that
-/// predict the velocity were published with another sampler than those that do not, and FLUX.1 dev shifts the noise levels as the
-/// size of the picture says.
+/// predict the velocity were published with another sampler than those that do not, and FLUX.1 dev and its kin shift the noise levels as
+/// the size of the picture says.
 pub(super) fn scheduler_fields(detected: &Detected, velocity: bool) -> Map<String, Value> {
     let mut fields = Map::new();
     if velocity {
@@ -91,7 +97,7 @@ pub(super) fn scheduler_fields(detected: &Detected, velocity: bool) -> Map<Strin
             fields.insert("_class_name".into(), "DDIMScheduler".into());
         }
     }
-    if detected.edition == Some(Edition::FluxDev) {
+    if matches!(detected.edition, Some(Edition::FluxDev | Edition::FluxKontext)) {
         fields.insert("shift".into(), 3.0.into());
         fields.insert("use_dynamic_shifting".into(), true.into());
     }

@@ -12,8 +12,10 @@ use super::random::Published;
 use super::{built_in, configs, parts};
 use crate::request::BUILT_IN_MODEL;
 use crate::sampling::Prediction;
-use crate::weights::detect::{Component, Family};
+use crate::weights::detect::{Component, Edition, Family};
 use crate::{Error, Result};
+
+const INDEX: &str = "model_index.json";
 
 /// A model's files, by their places in the diffusers layout.
 #[derive(Debug, Clone)]
@@ -114,7 +116,7 @@ impl ModelFiles {
     /// # Errors
     /// As [`Self::read`].
     pub fn pipeline(&self) -> Result<String> {
-        let index = self.read("model_index.json")?.unwrap_or_default();
+        let index = self.read(INDEX)?.unwrap_or_default();
         let index: serde_json::Value = serde_json::from_slice(&index).unwrap_or_default();
         Ok(index["_class_name"].as_str().unwrap_or_default().into())
     }
@@ -162,6 +164,12 @@ impl ModelFiles {
                 "it holds averaged weights (EMA) as well; `--ema` takes them"
             };
             notes.push(format!("{}: {note}", file.file_name()));
+        }
+        if file.detected.edition == Some(Edition::FluxKontext) {
+            notes.push(format!(
+                "{}: taken for Kontext because it is called so: its tensors are those of FLUX.1 dev",
+                file.file_name()
+            ));
         }
         notes
     }
@@ -220,6 +228,11 @@ impl ModelFiles {
                 let fields = file.fields(self.wanted(component)?);
                 Ok(Some(Cow::Owned(configs::with_fields(&text, fields).into_bytes())))
             }
+            (_, Some(file)) if path == INDEX => {
+                let Some(text) = self.read_place(path)? else { return Ok(None) };
+                let fields = configs::index_fields(&file.detected);
+                Ok(Some(Cow::Owned(configs::with_fields(&String::from_utf8_lossy(&text), fields).into_bytes())))
+            }
             (_, Some(file)) if component == "scheduler" => {
                 Ok(self.config_of(file, path)?.map(|text| Cow::Owned(text.into_bytes())))
             }
@@ -228,7 +241,7 @@ impl ModelFiles {
     }
 
     /// The file of a FLUX transformer that is not the model's own. Its noise levels are those that it was trained on: schnell and
-    /// dev differ in them.
+    /// dev differ in them, and Kontext in its pipeline.
     fn flux_file(&self) -> Option<&Bare> {
         match self.part("transformer") {
             Some(Part::File(file)) if file.detected.family == Some(Family::Flux) => Some(file),
@@ -257,6 +270,9 @@ impl ModelFiles {
         if component == "scheduler" {
             let fields = configs::scheduler_fields(&file.detected, self.velocity_of(file)?);
             return Ok(Some(configs::with_fields(&text, fields)));
+        }
+        if path == INDEX {
+            return Ok(Some(configs::with_fields(&text, configs::index_fields(&file.detected))));
         }
         if rest != "config.json" {
             return Ok(Some(text));

@@ -132,13 +132,13 @@ impl Bench<'_> {
         let latents = latents::from_noise(self.plan, latents::noise(self.plan).as_mut(), self.machine)?;
         let (plain, device) = (self.plan.without_controls(), &self.machine.device);
         let timestep = self.plan.schedule.timesteps().first().copied().unwrap_or_default();
-        let mut without = denoiser(&plain, self.model, text, None, device)?;
+        let mut without = denoiser(&plain, self.model, text, (None, None), device)?;
         let mut without = |_: &mut dyn Events| without.predict(&latents, timestep, 0).map(drop);
         if self.plan.controls.is_empty() {
             let [step] = self.repeat(Phase::Sample, [&mut without])?;
             return Ok((Some(step), None));
         }
-        let mut with = denoiser(self.plan, self.model, text, None, device)?;
+        let mut with = denoiser(self.plan, self.model, text, (None, None), device)?;
         let mut with = |_: &mut dyn Events| with.predict(&latents, timestep, 0).map(drop);
         let [step, control] = self.repeat(Phase::Sample, [&mut without, &mut with])?;
         Ok((Some(step), Some(control)))

@@ -10,7 +10,9 @@ use crate::pipeline::Family;
 use crate::Result;
 
 /// The pipelines of diffusers for FLUX and Stable Diffusion 3. Others whose names begin so want more than a text.
-const FLUX: [&str; 3] = ["FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"];
+const FLUX: [&str; 4] = ["FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline", KONTEXT];
+/// That of FLUX.1 Kontext.
+pub(super) const KONTEXT: &str = "FluxKontextPipeline";
 const SD3: [&str; 3] =
     ["StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"];
 

@@ -52,6 +52,6 @@ pub(super) fn of_family(request: &Request, family: &Family) -> Vec<String> {
     }
     let verb = if names.len() == 1 { "has" } else { "have" };
     let why = if unet { "not of the SDXL family" } else { "one of " };
-    let which = if unet { "" } else { family.denoiser.family_name() };
+    let which = if unet { "" } else { family.name() };
     vec![format!("{} {verb} no effect: the model is {why}{which}", names.join(" and "))]
 }

@@ -8,6 +8,7 @@ use crate::models::clip::ClipTextConfig;
 use crate::models::t5::T5Config;
 use crate::models::vae::VaeConfig;
 use crate::models::OneOrMany;
+use crate::pipeline::denoiser::KONTEXT;
 use crate::pipeline::DenoiserConfig;
 use crate::request::Task;
 use crate::sampling::{FlowGrid, Prediction, Sampler, SchedulerConfig};
@@ -16,7 +17,7 @@ use crate::{Error, Result};
 
 /// Pipelines of diffusers that a user may have and this version does not run.
 const OTHER_FAMILIES: &[(&str, &str)] = &[
-    ("Flux", "FLUX (Fill, Control, Kontext and the like)"),
+    ("Flux", "FLUX (Fill, Control and the like)"),
     ("StableDiffusion3", "Stable Diffusion 3 (with more than a text)"),
     ("PixArt", "PixArt"),
     ("Kandinsky", "Kandinsky"),
@@ -60,6 +61,8 @@ pub struct Family {
     pub t5: Option<T5Config>,
     /// Whether an absent negative prompt is zeros instead of the encoded empty string.
     pub zeros_for_absent_negative: bool,
+    /// Whether the tokens of a given picture follow those of the latents: FLUX.1 Kontext.
+    pub appends_picture: bool,
 }
 
 /// What is taken where the request says nothing.
@@ -123,10 +126,21 @@ impl Family {
             text_encoders,
             t5,
             zeros_for_absent_negative: index.force_zeros_for_empty_prompt,
+            appends_picture: index.class_name == KONTEXT,
             denoiser,
         };
         family.check_fit(&files.name())?;
         Ok(family)
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        if self.appends_picture {
+            "FLUX.1 Kontext"
+        } else {
+            self.denoiser.family_name()
+        }
     }
 
     /// Whether the UNet also sees the mask and the masked picture.
@@ -140,6 +154,12 @@ impl Family {
     /// # Errors
     /// [`Error::Model`] saying what the model is and what it is for.
     pub fn check_task(&self, task: Task, name: &str) -> Result<()> {
+        if self.appends_picture && task == Task::Inpaint {
+            return Err(Error::model(
+                format!("`{name}` is {}, which edits pictures as it is told and knows no masks", self.name()),
+                "say what is to change: `sdgen img2img -i photo.png \"make it night\"`",
+            ));
+        }
         let latents = self.vae.latent_channels;
         // Transformers that take more than latents are other pipelines.
         let channels = self.denoiser.unet().map_or(latents, |unet| unet.in_channels);

@@ -31,7 +31,7 @@ impl Family {
     /// # Errors
     /// [`Error::Usage`] with the nearest size that it can.
     pub fn check_size(&self, (width, height): (usize, usize)) -> Result<()> {
-        let (step, name) = (self.side_step(), self.denoiser.family_name());
+        let (step, name) = (self.side_step(), self.name());
         let largest = self.denoiser.largest_side().map_or(usize::MAX, |side| side * self.vae_scale_factor());
         for (what, side) in [("width", width), ("height", height)] {
             if side % step > 0 {

@@ -25,6 +25,8 @@ pub struct Start {
     pub latents: Tensor,
     /// What is kept of the picture, where only a part is painted.
     pub inpainting: Option<Inpainting>,
+    /// Latents of the picture that the denoiser sees beside these, f32 `[batch, channels, h, w]`.
+    pub reference: Option<Tensor>,
 }
 
 /// The source of all noise of a plan.
@@ -61,16 +63,17 @@ pub fn start(
     noise: &mut dyn Noise,
     events: &mut dyn Events,
 ) -> Result<Start> {
-    let Some(canvas) = &plan.canvas else {
-        return Ok(Start { latents: from_noise(plan, noise, machine)?, inpainting: None });
-    };
+    if plan.canvas.is_none() && plan.reference.is_none() {
+        return Ok(Start { latents: from_noise(plan, noise, machine)?, inpainting: None, reference: None });
+    }
     let shape = shape(plan);
     let begun = Instant::now();
     events.on(Event::Begin { phase: Phase::EncodePicture, total: 1 })?;
     let mut encoder = Encoder { plan, model, machine, noise, events };
-    let start = match &plan.request.inpaint {
-        None => encoder.image_to_image(canvas, &shape)?,
-        Some(inpaint) => encoder.inpaint(canvas, inpaint, &shape)?,
+    let start = match (&plan.canvas, &plan.request.inpaint) {
+        (None, _) => encoder.beside_reference(&shape)?,
+        (Some(canvas), None) => encoder.image_to_image(canvas, &shape)?,
+        (Some(canvas), Some(inpaint)) => encoder.inpaint(canvas, inpaint, &shape)?,
     };
     events.on(Event::End { phase: Phase::EncodePicture, seconds: begun.elapsed().as_secs_f64() })?;
     Ok(start)
@@ -86,11 +89,23 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
+    /// Noise, and the most likely latents of the picture that is seen; as `FluxKontextPipeline`.
+    fn beside_reference(&mut self, shape: &[usize; 4]) -> Result<Start> {
+        let latents = from_noise(self.plan, self.noise, self.machine)?;
+        let Some(picture) = &self.plan.reference else {
+            return Ok(Start { latents, inpainting: None, reference: None });
+        };
+        let seen = self.posterior(&to_tensor(picture, &self.machine.device)?)?;
+        let seen = self.plan.family.from_encoder(seen.mode())?.repeat((shape[0], 1, 1, 1))?;
+        Ok(Start { latents, inpainting: None, reference: Some(seen) })
+    }
+
     /// The picture, sampled from what the encoder says of it, then noise; as `StableDiffusionImg2ImgPipeline`.
     fn image_to_image(&mut self, canvas: &Canvas, shape: &[usize; 4]) -> Result<Start> {
         let picture = self.encode(&to_tensor(&canvas.picture, &self.machine.device)?)?.repeat((shape[0], 1, 1, 1))?;
         let noise = self.draw(shape)?;
-        Ok(Start { latents: self.plan.schedule.add_noise(&picture, &noise, 0)?, inpainting: None })
+        let latents = self.plan.schedule.add_noise(&picture, &noise, 0)?;
+        Ok(Start { latents, inpainting: None, reference: None })
     }
 
     /// As `StableDiffusionInpaintPipeline`: the picture where it takes part, noise, the masked picture. At full strength what is
@@ -129,7 +144,7 @@ impl Encoder<'_> {
         };
         let kept = picture.filter(|_| blends).map(|picture| (picture, noise));
         let inpainting = Inpainting { mask: latent_mask, soft: inpaint.soft, kept, seen };
-        Ok(Start { latents, inpainting: Some(inpainting) })
+        Ok(Start { latents, inpainting: Some(inpainting), reference: None })
     }
 
     /// Standard normal numbers, on the device.
@@ -137,8 +152,8 @@ impl Encoder<'_> {
         Ok(self.noise.normal(shape)?.to_device(&self.machine.device)?)
     }
 
-    /// The encoder's distribution of latents of pictures `[b, 3, height, width]` in -1..1.
-    fn posterior(&self, pixels: &Tensor) -> Result<Posterior> {
+    /// The encoder's distribution of latents of pictures `[b, 3, height, width]` in -1..1, as its precision gives it.
+    fn encoded(&self, pixels: &Tensor) -> Result<Posterior> {
         let (_, _, height, width) = pixels.dims4()?;
         let vae = &self.model.vae;
         Ok(if memory::in_strips(&self.plan.family, (width, height), self.machine) {
@@ -148,9 +163,9 @@ impl Encoder<'_> {
         })
     }
 
-    /// Latents of pictures `[b, 3, height, width]` in -1..1, drawn from the encoder's distribution, as the denoiser takes them.
-    fn encode(&mut self, pixels: &Tensor) -> Result<Tensor> {
-        let mut posterior = self.posterior(pixels)?;
+    /// The same, in f32 where another precision fails.
+    fn posterior(&mut self, pixels: &Tensor) -> Result<Posterior> {
+        let mut posterior = self.encoded(pixels)?;
         if let Err(Error::BrokenPicture { what }) = check_decoded(&posterior.mean) {
             let (family, machine) = (&self.plan.family, self.machine);
             if vae_precision(family, machine) == Precision::F32 {
@@ -160,9 +175,15 @@ impl Encoder<'_> {
             let warning = format!("encoding in {precision} failed ({what}): encoding again in f32");
             self.events.on(Event::Warning(&warning))?;
             self.model.widen_vae(family, machine, self.events)?;
-            posterior = self.posterior(pixels)?;
+            posterior = self.encoded(pixels)?;
             check_decoded(&posterior.mean)?;
         }
+        Ok(posterior)
+    }
+
+    /// Latents of pictures `[b, 3, height, width]` in -1..1, drawn from the encoder's distribution, as the denoiser takes them.
+    fn encode(&mut self, pixels: &Tensor) -> Result<Tensor> {
+        let posterior = self.posterior(pixels)?;
         let noise = self.draw(posterior.mean.dims())?;
         self.plan.family.from_encoder(&posterior.sample(&noise)?)
     }

@@ -60,8 +60,9 @@ pub(super) fn has_room_for_text(footprint: &Footprint, machine: &Machine) -> boo
 
 /// What sampling and decoding take beside the weights, by experience.
 pub(super) fn of_work(plan: &Plan, machine: &Machine) -> [u64; 2] {
-    let strips = in_strips(&plan.family, plan.size(), machine);
-    [of_sampling(plan), of_decoder(&plan.family, plan.size(), strips)]
+    let of_vae = |size| of_decoder(&plan.family, size, in_strips(&plan.family, size, machine));
+    let encoder = plan.reference_size().map_or(0, of_vae);
+    [of_sampling(plan).max(encoder), of_vae(plan.size())]
 }
 
 /// Whether the picture of a plan may not fit into the memory that is left, so that what has done its work should be freed.
@@ -94,7 +95,10 @@ pub fn in_strips(family: &Family, size: (usize, usize), machine: &Machine) -> bo
 
 /// A lower bound, in bytes, of what a plan takes beside the weights; `strips` says whether the autoencoder may work in strips.
 fn least_needed(plan: &Plan, strips: bool) -> u64 {
-    of_sampling(plan).max(of_decoder(&plan.family, plan.size(), strips))
+    // The encoder takes about what the decoder does.
+    let pictures = std::iter::once(plan.size()).chain(plan.reference_size());
+    let of_vae = pictures.map(|size| of_decoder(&plan.family, size, strips)).max().unwrap_or(0);
+    of_sampling(plan).max(of_vae)
 }
 
 /// A lower bound of what the denoiser takes for all samples at once.
@@ -109,7 +113,8 @@ fn of_sampling(plan: &Plan) -> u64 {
 /// What the denoiser holds at least for a picture of so many latents.
 fn of_denoiser(plan: &Plan, latents: (usize, usize)) -> u64 {
     let text = plan.request.prompt.max_tokens.unwrap_or(0);
-    let tokens = (plan.family.tokens(plan.size()) + text) as u64;
+    let seen = plan.reference_size().map_or(0, |size| plan.family.tokens(size));
+    let tokens = (plan.family.tokens(plan.size()) + seen + text) as u64;
     match &plan.family.denoiser {
         DenoiserConfig::Unet(config) if !plan.controls.iter().any(PlannedControl::is_net) => of_unet(config, latents),
         DenoiserConfig::Unet(config) => of_unet(config, latents) + of_residuals(config, latents),

@@ -28,6 +28,7 @@ mod planned_loras;
 mod prepared;
 mod preview;
 mod provenance;
+mod reference;
 mod sample;
 mod skipped_layers;
 mod survey;

@@ -11,6 +11,7 @@ use crate::pipeline::canvas::{Canvas, Prepared};
 use crate::pipeline::control::{self, PlannedControl};
 use crate::pipeline::family::{Defaults, Family};
 use crate::pipeline::planned_loras::Loras;
+use crate::pipeline::reference::Reference;
 use crate::pipeline::{distilled, effects, skipped_layers, DenoiserConfig, PlannedLora};
 use crate::request::{Inpaint, Task};
 use crate::sampling::Schedule;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// The picture to begin with, if there is one.
     pub canvas: Option<Arc<Canvas>>,
+    /// The picture that is seen beside what is painted, at the size at which it is.
+    pub reference: Option<Arc<RgbImage>>,
     /// The ControlNets, in the request's order.
     pub controls: Vec<PlannedControl>,
     /// What was chosen for the user.
@@ -69,10 +72,7 @@ impl Plan {
         // What is known of a model is known of its own denoiser.
         let known = hub::known_defaults(&request.model).filter(|_| request.parts.unet.is_none());
         let defaults = family.defaults(files.is_built_in()).or_known(known);
-        let (canvas, mut notes) = match Canvas::prepare(&mut request, defaults.size, family.side_step())? {
-            Some(Prepared { canvas, notes }) => (Some(Arc::new(canvas)), notes),
-            None => (None, Vec::new()),
-        };
+        let Given { canvas, reference, mut notes, mut warnings } = Given::read(&mut request, &defaults, &family)?;
         let loras = Loras::find(&request, &files)?;
         notes.extend(loras.notes);
         if let Some((name, recipe)) = distilled::recipe(&loras.all)? {
@@ -111,12 +111,13 @@ impl Plan {
         }
         request.sampling.scheduler = Some(schedule.sampler());
         request.sampling.sigmas = Some(schedule.sigma_spacing());
-        let mut warnings = loras.warnings;
+        warnings.extend(loras.warnings);
         warnings.extend(without_effect(&request, &family));
         warnings.extend(control::without_effect(&request, &controls, schedule.model_calls()));
         warnings.extend(skipped_layers::without_effect(&request, schedule.steps()));
         warnings.extend(schedule.notes().iter().cloned());
-        Ok(Plan { request, files, family, loras: loras.all, schedule, canvas, controls, notes, warnings })
+        let loras = loras.all;
+        Ok(Plan { request, files, family, loras, schedule, canvas, reference, controls, notes, warnings })
     }
 
     /// Finds the LoRAs again, for prompts that have changed.
@@ -165,6 +166,12 @@ impl Plan {
         (image.width.unwrap_or_default(), image.height.unwrap_or_default())
     }
 
+    /// The same of the picture that is seen beside it.
+    #[must_use]
+    pub fn reference_size(&self) -> Option<(usize, usize)> {
+        self.reference.as_ref().map(|picture| (picture.width() as usize, picture.height() as usize))
+    }
+
     /// How much of the way from noise to the picture is gone: all of it without a picture to begin with.
     #[must_use]
     pub fn strength(&self) -> f64 {
@@ -187,6 +194,36 @@ impl Plan {
     }
 }
 
+/// The picture that a request gives, as its model takes it.
+#[derive(Default)]
+struct Given {
+    canvas: Option<Arc<Canvas>>,
+    reference: Option<Arc<RgbImage>>,
+    notes: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Given {
+    fn read(request: &mut Request, defaults: &Defaults, family: &Family) -> Result<Self> {
+        if family.appends_picture {
+            let given = Reference::prepare(request, defaults.size, family)?.map(|reference| Given {
+                canvas: None,
+                reference: Some(Arc::new(reference.picture)),
+                notes: reference.notes,
+                warnings: reference.warnings,
+            });
+            return Ok(given.unwrap_or_default());
+        }
+        let prepared = Canvas::prepare(request, defaults.size, family.side_step())?;
+        let given = prepared.map(|Prepared { canvas, notes }| Given {
+            canvas: Some(Arc::new(canvas)),
+            notes,
+            ..Given::default()
+        });
+        Ok(given.unwrap_or_default())
+    }
+}
+
 /// A seed that nobody chose. Torch's generator reads 32 bits of one; more would suggest a difference that is not there.
 #[must_use]
 pub fn random_seed() -> u64 {
@@ -199,7 +236,7 @@ fn strength(request: &Request) -> f64 {
 
 fn fill_in(request: &mut Request, defaults: &Defaults, family: &Family) {
     let task = request.task();
-    if let Some(input) = &mut request.input {
+    if let Some(input) = request.input.as_mut().filter(|_| !family.appends_picture) {
         input.strength.get_or_insert(if task == Task::Inpaint { INPAINT_STRENGTH } else { IMAGE_STRENGTH });
     }
     let sampling = &mut request.sampling;
@@ -242,6 +279,9 @@ fn without_effect(request: &Request, family: &Family) -> Vec<String> {
     let hidden = |inpaint: &Inpaint| inpaint.fill != Fill::Original && !inpaint.soft && strength(request) >= 1.0;
     if request.inpaint.as_ref().is_some_and(hidden) {
         warnings.push("the fill has no effect: at strength 1 the masked part begins with noise alone".to_string());
+    }
+    if !family.appends_picture && request.input.as_ref().is_some_and(|input| input.no_auto_resize) {
+        warnings.push("`--no-auto-resize` has no effect: it is for FLUX.1 Kontext".to_string());
     }
     for lora in request.loras.iter().filter(|lora| lora.scale == 0.0 && lora.text_scale() == 0.0) {
         warnings.push(format!("the LoRA `{}` has no effect: its scale is 0", model_label(&lora.file)));

@@ -37,9 +37,9 @@ pub fn sample(
     events: &mut dyn Events,
 ) -> Result<Tensor> {
     let begun = Instant::now();
-    let Start { latents, inpainting } = start;
+    let Start { latents, inpainting, reference } = start;
     let inpainting = inpainting.as_ref();
-    let mut denoiser = denoiser(plan, model, text, inpainting, latents.device())?;
+    let mut denoiser = denoiser(plan, model, text, (inpainting, reference.as_ref()), latents.device())?;
     events.on(Event::Begin { phase: Phase::Sample, total: plan.schedule.steps() })?;
     let mut watch = |step: &Step<'_>| {
         if step.complete {
@@ -60,17 +60,17 @@ pub fn sample(
     Ok(latents)
 }
 
-/// The plan's denoiser for this text, on this device.
+/// The plan's denoiser for this text, on this device, with what it keeps or sees of a picture.
 pub(super) fn denoiser<'a>(
     plan: &'a Plan,
     model: &'a Model,
     text: &'a Encoding,
-    inpainting: Option<&'a Inpainting>,
+    (inpainting, reference): (Option<&'a Inpainting>, Option<&'a Tensor>),
     device: &Device,
 ) -> Result<Box<dyn Denoiser + 'a>> {
     Ok(match model.denoiser()? {
         Network::Unet(unet) => Box::new(Guided::new(plan, (model, unet), text, inpainting, device)?),
-        Network::Flux(network) => Box::new(Flux { plan, network, text }),
+        Network::Flux(network) => Box::new(Flux { plan, network, text, reference }),
         Network::Mmdit(network) => Box::new(Sd3 { plan, network, text }),
     })
 }

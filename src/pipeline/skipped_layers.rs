@@ -9,8 +9,7 @@ pub(super) fn check(request: &Request, family: &Family, guided: bool) -> Result<
         return Ok(());
     };
     let DenoiserConfig::Mmdit(config) = &family.denoiser else {
-        let message =
-            format!("skip-layer guidance is for Stable Diffusion 3, the model is {}", family.denoiser.family_name());
+        let message = format!("skip-layer guidance is for Stable Diffusion 3, the model is {}", family.name());
         return Err(Error::usage(message, "leave out `--skip-layers`"));
     };
     if !guided {

@@ -15,6 +15,8 @@ pub(super) struct Flux<'a> {
     pub(super) plan: &'a Plan,
     pub(super) network: &'a FluxTransformer,
     pub(super) text: &'a Encoding,
+    /// Latents of the picture that is seen beside what is painted.
+    pub(super) reference: Option<&'a Tensor>,
 }
 
 impl Denoiser for Flux<'_> {
@@ -23,7 +25,8 @@ impl Denoiser for Flux<'_> {
         let guidance = self.network.config().guidance_embeds.then(|| sampling.guidance.unwrap_or_default());
         let run = |conditioning: &Conditioning| {
             let (text, pooled) = repeated(conditioning, model_input.dim(0)?)?;
-            let input = FluxInput { sample: model_input, timestep, text: &text, pooled: &pooled, guidance };
+            let (text, pooled, reference) = (&text, &pooled, self.reference);
+            let input = FluxInput { sample: model_input, reference, timestep, text, pooled, guidance };
             Ok::<_, Error>(self.network.forward(&input)?)
         };
         let cond = run(self.text.positive.at_step(step + 1))?;

@@ -138,11 +138,12 @@ fn image(image: &Image, recipe: &mut Recipe) {
 }
 
 fn input(input: &Input, recipe: &mut Recipe) {
-    let Input { picture: PictureFile { file, sha256 }, strength, resize, alpha } = input;
+    let Input { picture: PictureFile { file, sha256 }, strength, resize, alpha, no_auto_resize } = input;
     recipe.push("image", file.clone(), sha256.clone());
     recipe.set_some("strength", *strength);
     recipe.set_some("resize", name(resize));
     recipe.set_some("alpha", name(alpha));
+    recipe.set_some("no-auto-resize", no_auto_resize.then_some(false));
 }
 
 fn inpaint(inpaint: &Inpaint, recipe: &mut Recipe) {

@@ -55,6 +55,9 @@ pub struct Input {
     /// What becomes of its transparency.
     #[serde(default)]
     pub alpha: Alpha,
+    /// Whether FLUX.1 Kontext sees it at its own size instead of the nearest one of training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_auto_resize: bool,
 }
 
 /// What of the picture is painted anew, and how it becomes part of the rest.

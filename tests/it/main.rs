@@ -27,6 +27,7 @@ mod img2img;
 mod info;
 mod inpaint;
 mod interrupt;
+mod kontext;
 mod lora;
 mod lora_merge;
 mod lora_tags;

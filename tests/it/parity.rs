@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::controlnet::union;
+use crate::kontext::kontext;
 use crate::support::{copy, difference, pixels, Sandbox};
 
 #[derive(Deserialize)]
@@ -37,7 +38,10 @@ fn compare(prefix: &str) {
     assert!(!cases.is_empty(), "no case begins with {prefix}");
     for case in cases {
         let sandbox = Sandbox::new();
-        let model = fixtures().join("models").join(&case.model);
+        let model = match case.model.as_str() {
+            "flux-kontext" => kontext(&sandbox),
+            model => fixtures().join("models").join(model),
+        };
         for given in ["picture.png", "mask.png", "map.png"] {
             fs::copy(fixtures().join("pictures/given").join(given), sandbox.path(given)).unwrap();
         }

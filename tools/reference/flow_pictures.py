@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Pictures of the tiny FLUX and Stable Diffusion 3.5 by diffusers, for `tests/it/parity.rs`.
+"""Pictures of the tiny FLUX, as dev and as Kontext, and Stable Diffusion 3.5 by diffusers, for `tests/it/parity.rs`.
 
 Adds to tests/fixtures/pictures what `pictures.py` leaves there: lines of cases.json and a PNG for each picture. Run it after that one:
 
@@ -18,6 +18,7 @@ OUT = FIXTURES / "pictures"
 PROMPT = "a photo of a red cat"
 SIZE = {"width": 64, "height": 80}
 FLUX = {None: d.FluxPipeline, "img2img": d.FluxImg2ImgPipeline, "inpaint": d.FluxInpaintPipeline}
+KONTEXT = {None: d.FluxKontextPipeline, "img2img": d.FluxKontextPipeline}
 SD3 = {None: d.StableDiffusion3Pipeline, "img2img": d.StableDiffusion3Img2ImgPipeline,
        "inpaint": d.StableDiffusion3InpaintPipeline}
 
@@ -39,6 +40,12 @@ SD35_CASES = [
 LORA_CASES = [("flux-dev-lora", None, 3, {"guidance": 3.5, "lora": ("flux-xlabs.safetensors", 0.8)})]
 SKIP_CASES = [("sd35-skip", None, 4, {"guidance": 5.0, "batch": 2, "negative": "blurry", "layers": [1], "layer_scale": 2.8,
                                        "layer_start": 0.25, "layer_stop": 0.8})]
+# Kontext has the tensors of dev; its pipeline alone is another.
+KONTEXT_CASES = [
+    ("flux-kontext", "img2img", 4, {"guidance": 3.5}),
+    ("flux-kontext-batch", "img2img", 3, {"guidance": 2.5, "true_cfg": 2.0, "negative": "blurry", "tokens": 64, "batch": 2}),
+    ("flux-kontext-text", None, 2, {"guidance": 3.5}),
+]
 XLABS = {"qkv_lora1": ["to_q", "to_k", "to_v"], "qkv_lora2": ["add_q_proj", "add_k_proj", "add_v_proj"],
          "proj_lora1": ["to_out.0"], "proj_lora2": ["to_add_out"]}
 
@@ -66,7 +73,7 @@ def paint(pipe, arguments):
     return pipe.image_processor.postprocess(decoded)
 
 
-def options(case):
+def options(model, case):
     """What sdgen is asked, and what that is in diffusers."""
     command, steps, o = case[1], case[2], case[3]
     ours = {"--prompt": PROMPT, "--steps": str(steps), "--guidance": str(o["guidance"]),
@@ -87,7 +94,12 @@ def options(case):
         ours["--lora"] = "{}:{}".format(*o["lora"])
     if "no_t5" in o:
         ours["--no-t5"] = None
-    if command:
+    if model == "flux-kontext":
+        theirs["max_area"] = SIZE["width"] * SIZE["height"]
+    if command and model == "flux-kontext":
+        ours |= {"--image": "picture.png", "--no-auto-resize": None, "--alpha": "drop"}
+        theirs |= {"image": Image.open(OUT / "given" / "picture.png").convert("RGB"), "_auto_resize": False}
+    elif command:
         ours |= {"--image": "picture.png", "--resize": "stretch", "--alpha": "drop"}
         theirs["image"] = Image.open(OUT / "given" / "picture.png").convert("RGB").resize(
             (SIZE["width"], SIZE["height"]), Image.LANCZOS)
@@ -99,18 +111,19 @@ def options(case):
 
 def main():
     torch.set_num_threads(1)
-    table = [row for row in json.loads((OUT / "cases.json").read_text()) if row["model"] not in ("flux-dev", "sd35")]
+    table = [row for row in json.loads((OUT / "cases.json").read_text())
+             if row["model"] not in ("flux-dev", "flux-kontext", "sd35")]
     number = 300
     for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES), ("flux-dev", FLUX, LORA_CASES),
-                                ("sd35", SD3, SKIP_CASES)):
+                                ("sd35", SD3, SKIP_CASES), ("flux-kontext", KONTEXT, KONTEXT_CASES)):
         for case in cases:
             number += 1
             without = {"text_encoder_3": None, "tokenizer_3": None} if "no_t5" in case[3] else {}
-            pipe = kinds[case[1]].from_pretrained(FIXTURES / "models" / model, torch_dtype=torch.float32, **without)
+            pipe = kinds[case[1]].from_pretrained(FIXTURES / "models" / model.replace("kontext", "dev"), torch_dtype=torch.float32, **without)
             pipe.set_progress_bar_config(disable=True)
             if "lora" in case[3]:
                 add_xlabs(pipe.transformer, *case[3]["lora"])
-            ours, theirs = options(case)
+            ours, theirs = options(model, case)
             pictures = paint(pipe, {"generator": torch.Generator("cpu").manual_seed(number), **theirs})
             for index, image in enumerate(pictures):
                 image.save(OUT / f"{case[0]}-{index}.png", optimize=True)

@@ -90,7 +90,7 @@ pub fn identify(file: &WeightFile, stem: &str) -> Option<Kind> {
     if lora::is_lora(&names) {
         return other(Part::Lora, adapters::family(file), None);
     }
-    let detected = Detected::of(file);
+    let detected = Detected::of(file).named(stem);
     match detected.other {
         Some(Other::Lora) => return other(Part::Lora, adapters::family(file), None),
         Some(Other::ControlNet) => return other(Part::ControlNet, family_of_controlnet(&names, file), None),

@@ -47,9 +47,7 @@ pub fn write(
         if is_transformer { (transformer(model, &pipeline)?, "transformer") } else { (together(model)?, "unet") };
     let source: Arc<dyn ParamSource> = Arc::new(together);
     let mut words = model.words(denoiser)?;
-    if !is_transformer {
-        words.extend(told(model.files)?);
-    }
+    words.extend(if is_transformer { told_by_pipeline(&pipeline) } else { told(model.files)? });
     let history = file::history(&source, numbers, Some(["diffusers", "single"]));
     file::write(path, format, &source, words, &history, numbers, events)
 }
@@ -127,6 +125,12 @@ fn told(files: &ModelFiles) -> Result<BTreeMap<String, String>> {
         _ => "epsilon",
     };
     Ok(BTreeMap::from([("modelspec.prediction_type".to_string(), prediction.to_string())]))
+}
+
+/// The same of a transformer: which of the models with its tensors it is.
+fn told_by_pipeline(pipeline: &str) -> BTreeMap<String, String> {
+    let kontext = ("modelspec.architecture".to_string(), "Flux.1-dev/kontext".to_string());
+    BTreeMap::from_iter((pipeline == "FluxKontextPipeline").then_some(kontext))
 }
 
 /// Several sources, each below a prefix.

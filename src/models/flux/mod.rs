@@ -20,6 +20,8 @@ const THETA: f64 = 10_000.0;
 pub struct FluxInput<'a> {
     /// Latents [b, channels, h, w], whose sides are even.
     pub sample: &'a Tensor,
+    /// Latents [b, channels, h', w'] of a picture that is seen and not painted, whose sides are even: FLUX.1 Kontext's.
+    pub reference: Option<&'a Tensor>,
     /// The noise level, 0 to 1000.
     pub timestep: f64,
     /// States of T5, [b, tokens, `joint_attention_dim`].
@@ -86,12 +88,16 @@ impl FluxTransformer {
     /// # Errors
     /// When the shapes do not fit, or guidance is missing or not wanted.
     pub fn forward(&self, input: &FluxInput<'_>) -> Result<Tensor> {
-        let (_, _, height, width) = input.sample.dims4()?;
-        let (rows, columns) = (height / 2, width / 2);
+        let [rows, columns] = grid(input.sample)?;
         let tokens = input.text.dim(1)?;
         // The text has no places: all of it stands at the origin.
-        let picture = (0..rows * columns).map(|i| [0, i / columns, i % columns]);
-        let places: Vec<[usize; 3]> = std::iter::repeat_n([0; 3], tokens).chain(picture).collect();
+        let mut places = vec![[0; 3]; tokens];
+        let mut patches = Vec::new();
+        for (index, latents) in std::iter::once(input.sample).chain(input.reference).enumerate() {
+            let [rows, columns] = grid(latents)?;
+            places.extend((0..rows * columns).map(|i| [index, i / columns, i % columns]));
+            patches.push(pack(latents)?);
+        }
         let rotary = Rotary::new(&places, self.config.axes_dims_rope, THETA, input.sample.device())?;
         // The pipeline hands on a thousandth in f32, and the network takes it times 1000.
         let thousandth = input.timestep as f32 / 1000.0;
@@ -100,7 +106,7 @@ impl FluxTransformer {
             guidance: input.guidance.map(|guidance| guidance * 1000.0),
             pooled: input.pooled,
         })?;
-        let mut x = self.x_embedder.forward(&pack(input.sample)?.to_dtype(self.dtype)?)?;
+        let mut x = self.x_embedder.forward(&Tensor::cat(&patches, 1)?.to_dtype(self.dtype)?)?;
         let mut text = self.context_embedder.forward(&input.text.to_dtype(self.dtype)?)?;
         for block in &self.transformer_blocks {
             (text, x) = block.forward((&text, &x), &time, &rotary)?;
@@ -112,6 +118,12 @@ impl FluxTransformer {
         let x = self.norm_out.forward(&x.narrow(1, tokens, rows * columns)?, &time)?;
         unpack(&self.proj_out.forward(&x)?.to_dtype(DType::F32)?, rows, columns)
     }
+}
+
+/// Rows and columns of the tokens of latents [b, c, h, w].
+fn grid(latents: &Tensor) -> Result<[usize; 2]> {
+    let (_, _, height, width) = latents.dims4()?;
+    Ok([height / 2, width / 2])
 }
 
 /// Latents [b, c, 2 rows, 2 columns] as tokens of two by two: [b, rows columns, 4 c].

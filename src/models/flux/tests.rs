@@ -18,6 +18,7 @@ fn output(model: &FluxTransformer, row: usize, guidance: Option<f64>) -> Result<
     let get = |what: &str| expected.get(&format!("flux-dev.{what}")).narrow(0, row, 1);
     let output = model.forward(&FluxInput {
         sample: &unpack(&get("sample")?, 4, 6)?,
+        reference: None,
         timestep: [981.0, 17.0][row],
         text: &get("encoder_hidden_states")?,
         pooled: &get("pooled_projections")?,

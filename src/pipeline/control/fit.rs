@@ -24,7 +24,7 @@ pub fn family_of(config: &UNetConfig) -> detect::Family {
 /// [`Error::Model`] when its denoiser is a transformer.
 pub fn unet_of(family: &Family) -> Result<&UNetConfig> {
     family.denoiser.unet().ok_or_else(|| {
-        let message = format!("ControlNets for {} are not supported yet", family.denoiser.family_name());
+        let message = format!("ControlNets for {} are not supported yet", family.name());
         Error::model(message, "leave out `--control`, or take a model of Stable Diffusion 1.x, 2.x or SDXL")
     })
 }

@@ -9,6 +9,8 @@ pub enum Edition {
     FluxSchnell,
     /// FLUX.1 dev, whose guidance is an input.
     FluxDev,
+    /// FLUX.1 Kontext, which edits a picture as it is told. Its tensors are those of dev.
+    FluxKontext,
     /// FLUX.1 Fill: a masked picture and a mask are inputs.
     FluxFill,
     /// FLUX.1 Canny or Depth: a control map is an input.
@@ -47,12 +49,21 @@ impl Edition {
         })
     }
 
+    /// The same, of something that is called so: what nothing but its name tells from another model.
+    pub(super) fn called(self, name: &str) -> Self {
+        match self {
+            Edition::FluxDev if name.to_lowercase().contains("kontext") => Edition::FluxKontext,
+            edition => edition,
+        }
+    }
+
     /// What people call it.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Edition::FluxSchnell => "FLUX.1 schnell",
             Edition::FluxDev => "FLUX.1 dev",
+            Edition::FluxKontext => "FLUX.1 Kontext",
             Edition::FluxFill => "FLUX.1 Fill",
             Edition::FluxControl => "FLUX.1 Canny or Depth",
             Edition::Sd3Medium => "SD 3 medium",
@@ -67,6 +78,7 @@ impl Edition {
         match self {
             Edition::FluxSchnell => "schnell",
             Edition::FluxDev => "dev",
+            Edition::FluxKontext => "kontext",
             Edition::FluxFill => "fill",
             Edition::FluxControl => "canny or depth",
             Edition::Sd3Medium | Edition::Sd35Medium => "medium",

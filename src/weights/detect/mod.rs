@@ -50,13 +50,17 @@ pub struct Detected {
     pub tensors: usize,
 }
 
+/// Words of a file's metadata that name its model.
+const TITLES: [&str; 3] = ["modelspec.architecture", "modelspec.title", "general.name"];
+
 /// Opens a file and says what it is.
 ///
 /// # Errors
 /// As [`open_file`]. A file that is no model is no error here.
 pub fn detect(path: &Path) -> Result<(WeightFile, Detected), WeightsError> {
     let file = open_file(path)?;
-    let detected = Detected::of(&file);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let detected = Detected::of(&file).named(&name);
     Ok((file, detected))
 }
 
@@ -77,6 +81,8 @@ impl Detected {
         };
         let transformer = parts.iter().find(|part| part.component == Component::Transformer);
         let edition = transformer.and_then(|part| Edition::of(&part.view(&file.source)));
+        let titles = TITLES.iter().filter_map(|title| file.metadata.get(*title));
+        let edition = edition.map(|edition| titles.fold(edition, |edition, title| edition.called(title)));
         let (family, variant) = family::find(file, &parts, edition);
         Detected {
             container: file.container,
@@ -90,6 +96,12 @@ impl Detected {
             parts,
             other,
         }
+    }
+
+    /// The same, of a file with this name: some models are told from others by that alone.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Detected { edition: self.edition.map(|edition| edition.called(name)), ..self }
     }
 
     /// The part that is this component.

@@ -123,7 +123,7 @@ impl BenchArgs {
             )),
             (None, None, true) => Err(Error::usage(
                 "`--random-weights` needs to know which network they are for",
-                "add `--family sd15`, `sd21` or `sdxl`",
+                "add `--family sd15`, or another name that `sdgen bench --help` lists",
             )),
         }
     }

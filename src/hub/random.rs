@@ -18,6 +18,17 @@ pub enum Published {
     Sd21,
     /// Stable Diffusion XL.
     Sdxl,
+    /// Stable Diffusion 3 medium.
+    #[value(name = "sd3-medium")]
+    Sd3Medium,
+    /// Stable Diffusion 3.5 medium.
+    #[value(name = "sd35-medium")]
+    Sd35Medium,
+    /// Stable Diffusion 3.5 large.
+    #[value(name = "sd35-large")]
+    Sd35Large,
+    /// FLUX.1 dev.
+    FluxDev,
 }
 
 impl Published {
@@ -28,33 +39,62 @@ impl Published {
             Published::Sd15 => "sd15",
             Published::Sd21 => "sd21",
             Published::Sdxl => "sdxl",
+            Published::Sd3Medium => "sd3-medium",
+            Published::Sd35Medium => "sd35-medium",
+            Published::Sd35Large => "sd35-large",
+            Published::FluxDev => "flux-dev",
         }
     }
 
-    /// Numbers in the weights of all components together.
+    /// Numbers in the weights of the components that are in memory at once: of models with T5 the text encoders are freed before the
+    /// transformer is loaded.
     pub(super) fn parameters(self) -> u64 {
         match self {
             Published::Sd15 => 1_066_235_307,
             Published::Sd21 => 1_289_952_427,
             Published::Sdxl => 3_468_837_867,
+            // Text encoders, which are larger than the transformers, and VAE.
+            Published::Sd3Medium | Published::Sd35Medium => 5_664_440_483,
+            Published::Sd35Large => 8_230_100_451,
+            Published::FluxDev => 11_985_228_003,
+        }
+    }
+
+    fn family(self) -> detect::Family {
+        match self {
+            Published::Sd15 => detect::Family::Sd1,
+            Published::Sd21 => detect::Family::Sd2,
+            Published::Sdxl => detect::Family::Sdxl,
+            Published::Sd3Medium | Published::Sd35Medium | Published::Sd35Large => detect::Family::Sd3,
+            Published::FluxDev => detect::Family::Flux,
         }
     }
 
     /// The text of a config, by its path in the diffusers layout.
     pub(super) fn config(self, path: &str) -> Option<String> {
-        let family = match self {
-            Published::Sd15 => detect::Family::Sd1,
-            Published::Sd21 => detect::Family::Sd2,
-            Published::Sdxl => detect::Family::Sdxl,
-        };
         let fields = match (self, path) {
             (Published::Sd21, "unet/config.json") => json!({ "sample_size": 96 }),
             (Published::Sd21, "scheduler/scheduler_config.json") => {
                 json!({ "_class_name": "DDIMScheduler", "prediction_type": "v_prediction" })
             }
+            (Published::Sd35Medium, "transformer/config.json") => json!({
+                "dual_attention_layers": (0..13).collect::<Vec<_>>(),
+                "pos_embed_max_size": 384,
+                "qk_norm": "rms_norm",
+            }),
+            (Published::Sd35Large, "transformer/config.json") => json!({
+                "caption_projection_dim": 2432,
+                "num_attention_heads": 38,
+                "num_layers": 38,
+                "qk_norm": "rms_norm",
+            }),
+            (Published::FluxDev, "transformer/config.json") => json!({ "guidance_embeds": true }),
+            (Published::FluxDev, "scheduler/scheduler_config.json") => {
+                json!({ "shift": 3.0, "use_dynamic_shifting": true })
+            }
             _ => Value::Null,
         };
-        let text = configs::published(family, path)?;
+        let text = configs::published(self.family(), path)?;
         Some(match fields {
             Value::Object(fields) => configs::with_fields(&text, fields),
             _ => text,
@@ -64,13 +104,13 @@ impl Published {
     /// The weights of a component.
     pub(super) fn weights(self, component: &str) -> RandomWeights {
         let label = format!("random {} {component}", self.name());
-        match (self, component) {
-            // A text encoder works without a projection too; this one was published with it.
-            (Published::Sdxl, "text_encoder_2") => {
-                RandomWeights::new(&label, &[("text_projection.weight", &[1280, 1280])])
-            }
-            _ => RandomWeights::new(&label, &[]),
-        }
+        // A text encoder works without a projection too; these were published with it.
+        let width = match (self.family(), component) {
+            (detect::Family::Sdxl | detect::Family::Sd3, "text_encoder_2") => 1280,
+            (detect::Family::Sd3, "text_encoder") => 768,
+            _ => return RandomWeights::new(&label, &[]),
+        };
+        RandomWeights::new(&label, &[("text_projection.weight", &[width, width])])
     }
 }
 
@@ -90,16 +130,20 @@ pub fn random(published: Published) -> ModelFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::clip::ClipTextModel;
-    use crate::models::unet::UNet2DConditionModel;
-    use crate::models::vae::AutoencoderKl;
     use crate::models::OneOrMany;
-    use crate::nn::Params;
-    use crate::pipeline::Family;
+    use crate::pipeline::{survey, Family};
 
     #[test]
     fn configs_are_those_of_the_published_models() {
-        for (published, side) in [(Published::Sd15, 512), (Published::Sd21, 768), (Published::Sdxl, 1024)] {
+        for (published, side) in [
+            (Published::Sd15, 512),
+            (Published::Sd21, 768),
+            (Published::Sdxl, 1024),
+            (Published::Sd3Medium, 1024),
+            (Published::Sd35Medium, 1024),
+            (Published::Sd35Large, 1024),
+            (Published::FluxDev, 1024),
+        ] {
             let files = random(published);
             assert_eq!(files.name(), published.name());
             let family = Family::detect(&files).unwrap();
@@ -110,28 +154,23 @@ mod tests {
         assert_eq!(family.denoiser.unet().unwrap().attention_head_dim, OneOrMany::Many(vec![5, 10, 20, 20]));
     }
 
-    /// The numbers are those of diffusers' networks.
+    /// The numbers are those of diffusers' networks, tables of places among them.
     #[test]
     fn all_parameters_are_counted() {
-        for published in [Published::Sd15, Published::Sd21, Published::Sdxl] {
-            let files = random(published);
+        for published in Published::value_variants() {
+            let files = random(*published);
             let family = Family::detect(&files).unwrap();
-            let count = |component: &str, build: &dyn Fn(&Params)| {
-                let params = Params::for_survey(files.weights(component).unwrap());
-                build(&params);
-                let survey = params.surveyed();
+            let count = |component: &str| {
+                let source = files.weights(component).unwrap();
+                let config = files.text(&format!("{component}/config.json")).unwrap();
+                let survey = survey(&config, None, source).unwrap().unwrap();
                 assert!(survey.surplus.is_empty());
                 survey.asked.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum::<u64>()
             };
-            let unet = count("unet", &|params| {
-                drop(UNet2DConditionModel::new(family.denoiser.unet().unwrap(), params).unwrap());
-            });
-            let vae = count("vae", &|params| drop(AutoencoderKl::new(&family.vae, params).unwrap()));
-            let texts =
-                family.text_encoders.iter().zip(["text_encoder", "text_encoder_2"]).map(|(config, component)| {
-                    count(component, &|params| drop(ClipTextModel::new(config, params).unwrap()))
-                });
-            assert_eq!(unet + vae + texts.sum::<u64>(), published.parameters(), "{}", published.name());
+            let texts = family.text_components().map(count).sum::<u64>();
+            let denoiser = count(family.denoiser.component());
+            let apart = if family.t5.is_some() { denoiser.max(texts) } else { denoiser + texts };
+            assert_eq!(apart + count("vae"), published.parameters(), "{}", published.name());
         }
     }
 

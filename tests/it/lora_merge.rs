@@ -227,22 +227,52 @@ fn several_loras_become_one_without_loss() {
 #[test]
 fn the_family_is_enough_for_loras_of_full_size() {
     let sandbox = sandbox();
-    for (family, module, width) in [
-        ("sd1", "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k", 768),
-        ("sd2", "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k", 1024),
-        ("sdxl", "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_k", 2048),
+    let to_k = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k";
+    for (family, module, [outputs, inputs], same) in [
+        ("sd1", to_k, [1280, 768], to_k),
+        ("sd2", to_k, [1280, 1024], to_k),
+        ("sdxl", "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_k", [1280, 2048], ""),
+        (
+            "flux",
+            "lora_unet_double_blocks_7_img_attn_proj",
+            [3072, 3072],
+            "transformer.transformer_blocks.7.attn.to_out.0",
+        ),
+        (
+            "flux-t5",
+            "lora_unet_single_blocks_37_linear2",
+            [3072, 15360],
+            "transformer.single_transformer_blocks.37.proj_out",
+        ),
+        ("sd3", "transformer.transformer_blocks.23.attn.to_q", [1536, 1536], ""),
+        ("sd35-medium", "transformer.transformer_blocks.12.attn2.to_q", [1536, 1536], ""),
+        ("sd35-large", "transformer.transformer_blocks.37.attn.to_q", [2432, 2432], ""),
     ] {
-        let down = zeros(&format!("{module}.lora_down.weight"), &[4, width]);
-        let up = zeros(&format!("{module}.lora_up.weight"), &[1280, 4]);
+        let same = if same.is_empty() { module } else { same };
+        let roles = |module: &str| if module.contains('.') { ["lora_A", "lora_B"] } else { ["lora_down", "lora_up"] };
+        let [down, up] = roles(module);
+        let down = zeros(&format!("{module}.{down}.weight"), &[4, inputs]);
+        let up = zeros(&format!("{module}.{up}.weight"), &[outputs, 4]);
         let name = format!("in/{family}.safetensors");
         fs::write(sandbox.path(&name), file(&[down, up], &[])).unwrap();
         let output = format!("{family}.safetensors");
         let outcome = sandbox.run(["lora-merge", "--lora-only", &name, &name, "-o", &output]).succeeds();
         outcome.says(&["1 of 1 modules", "1 module, rank 8"]);
         let tensors = tensors(&sandbox.path(&output));
-        assert_eq!(tensors[&format!("{module}.lora_down.weight")].shape, [8, width]);
+        let [down, up] = roles(same).map(|role| format!("{same}.{role}.weight"));
+        assert_eq!((&tensors[&down].shape[..], &tensors[&up].shape[..]), (&[8, inputs][..], &[outputs, 8][..]));
         assert!(tensors.values().all(|tensor| tensor.dtype == "F16"));
     }
+    // Whatever family it may be of: nothing but its text tells the size.
+    let said = [("modelspec.architecture", "stable-diffusion-3.5-large/lora")];
+    let module = "lora_te1_text_model_encoder_layers_0_self_attn_q_proj";
+    let thin = [
+        zeros(&format!("{module}.lora_down.weight"), &[4, 768]),
+        zeros(&format!("{module}.lora_up.weight"), &[768, 4]),
+    ];
+    fs::write(sandbox.path("in/text.safetensors"), file(&thin, &said)).unwrap();
+    let line = ["lora-merge", "--lora-only", "in/text.safetensors", "-o", "text.safetensors"];
+    sandbox.run(line).fails(exit_code::MODEL).says(&["medium or large", "--model"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::nn::ParamSource;
 use crate::pipeline::{stack_loras, survey, Event, Events, Family, Phase};
 use crate::request::Lora;
 use crate::ui::{install_interrupt, Ui};
-use crate::weights::lora::{self, Adapter, Merged, Merger};
+use crate::weights::lora::{self, Adapter, Merged, Merger, SD35_LARGE_WIDTH};
 use crate::weights::write::Format;
 use crate::weights::WeightsError;
 use crate::{Error, Result};
@@ -49,7 +49,7 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
         }
         None => {
             let family = common_family(&ingredients)?;
-            (names_of(family)?, Some(family))
+            (names_of(published(family, &ingredients)?)?, Some(family))
         }
     };
     let loras: Vec<(&Lora, &Adapter)> =
@@ -78,23 +78,34 @@ fn weights_of(files: &ModelFiles, family: &Family) -> Result<Vec<lora::Component
     family.adaptable().map(|name| Ok((name, files.weights(name)?))).collect()
 }
 
-/// The names and shapes of a family's published model.
-fn names_of(family: lora::Family) -> Result<Vec<lora::Component>> {
-    let published = match family {
+/// The published model that is like those that LoRAs of a family are for.
+fn published(family: lora::Family, ingredients: &[Ingredient]) -> Result<Published> {
+    Ok(match family {
         lora::Family::Sd1 => Published::Sd15,
         lora::Family::Sd2 => Published::Sd21,
         lora::Family::Sdxl => Published::Sdxl,
-        other => {
-            let message = format!("LoRAs of {} are merged into one by the names of a model", other.label());
-            return Err(Error::usage(message, "give the model that they are for with `--model`"));
-        }
-    };
+        lora::Family::Sd3 => Published::Sd3Medium,
+        lora::Family::Sd35 => match ingredients.iter().find_map(|one| one.adapter.width_of_blocks()) {
+            Some(SD35_LARGE_WIDTH) => Published::Sd35Large,
+            Some(_) => Published::Sd35Medium,
+            None => {
+                let message = "which of SD 3.5 the LoRAs are for, medium or large, cannot be told from them";
+                return Err(Error::model(message, "give a model that they are for with `--model`"));
+            }
+        },
+        // Its layers are those of schnell too.
+        lora::Family::Flux => Published::FluxDev,
+    })
+}
+
+/// The names and shapes of a published model.
+fn names_of(published: Published) -> Result<Vec<lora::Component>> {
     let files = hub::random(published);
     let parts = weights_of(&files, &Family::detect(&files)?)?;
     for (component, source) in &parts {
-        let class = if *component == "unet" { "UNet2DConditionModel" } else { "CLIPTextModel" };
+        let config = files.text(&format!("{component}/config.json"))?;
         // Such weights learn their names and shapes from the network that wants them.
-        let survey = survey(&files.text(&format!("{component}/config.json"))?, Some(class), source.clone())?;
+        let survey = survey(&config, None, source.clone())?;
         for (name, shape) in survey.into_iter().flat_map(|survey| survey.asked) {
             source.want(&name, &shape.into());
         }

@@ -84,6 +84,15 @@ impl Adapter {
         family(&self.file)
     }
 
+    /// Width of the blocks of the transformer that it changes, as far as its matrices show it.
+    #[must_use]
+    pub fn width_of_blocks(&self) -> Option<usize> {
+        let source = self.file.source.as_ref();
+        let names = source.names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        family::width_of_blocks(&names, source)
+    }
+
     /// What a module changes.
     ///
     /// # Errors

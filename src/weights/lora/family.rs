@@ -72,10 +72,12 @@ pub fn family(file: &WeightFile) -> Option<Family> {
     if any(&["joint_blocks", "add_q_proj"])
         || names.iter().any(|name| name.starts_with("transformer.transformer_blocks"))
     {
-        if width_of_blocks(&names, source) == Some(FLUX_WIDTH) {
+        let width = width_of_blocks(&names, source);
+        if width == Some(FLUX_WIDTH) {
             return Some(Family::Flux);
         }
-        let newer = any(&["norm_added_k", "transformer_blocks.0.attn2.", "x_block.attn2", "x_block_attn2"])
+        let newer = width == Some(SD35_LARGE_WIDTH)
+            || any(&["norm_added_k", "transformer_blocks.0.attn2.", "x_block.attn2", "x_block_attn2"])
             || names.iter().any(|name| name.starts_with("transformer.") && name.contains(".attn2."));
         return Some(if newer { Family::Sd35 } else { Family::Sd3 });
     }
@@ -101,11 +103,17 @@ pub fn family(file: &WeightFile) -> Option<Family> {
 
 /// Width of FLUX's blocks, as wide as none of Stable Diffusion 3's.
 const FLUX_WIDTH: usize = 3072;
+/// Width of the blocks of Stable Diffusion 3.5 large; those of both medium models are narrower.
+pub const SD35_LARGE_WIDTH: usize = 2432;
 
-/// Width of a transformer's blocks, from a matrix that an adapter puts beside their queries.
-fn width_of_blocks(names: &[&str], source: &dyn ParamSource) -> Option<usize> {
-    let of_queries = |name: &&&str| name.contains("attn.to_q") && matches!(split(name), Some((_, Role::Down)));
-    source.info(names.iter().find(of_queries)?)?.0.dims().get(1).copied()
+/// Width of a transformer's blocks, from a matrix that an adapter puts beside their attention.
+pub(super) fn width_of_blocks(names: &[&str], source: &dyn ParamSource) -> Option<usize> {
+    let of_attention = |name: &&&str| {
+        // Those of CLIP.
+        let of_text = name.contains("self_attn");
+        name.contains("attn") && !of_text && matches!(split(name), Some((_, Role::Down | Role::Diff)))
+    };
+    source.info(names.iter().find(of_attention)?)?.0.dims().get(1).copied()
 }
 
 /// The family by the words of kohya's scripts and of the model specification.

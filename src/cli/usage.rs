@@ -39,17 +39,37 @@ fn message(e: &clap::Error) -> String {
             value if value.is_empty() => format!("`{}` needs a value", option(e)),
             value => format!("unknown value `{value}` for `{}`", option(e)),
         },
-        ErrorKind::MissingRequiredArgument => format!("`{}` is missing", missing(e).join("` and `")),
+        ErrorKind::MissingRequiredArgument => {
+            let missing = several(e, ContextKind::InvalidArg);
+            let verb = if missing.len() == 1 { "is" } else { "are" };
+            format!("{} {verb} missing", listed(&missing))
+        }
+        ErrorKind::ArgumentConflict if e.get(ContextKind::PriorArg).is_some() => {
+            let both: Vec<String> = [ContextKind::InvalidArg, ContextKind::PriorArg]
+                .into_iter()
+                .flat_map(|kind| several(e, kind))
+                .filter_map(|option| Some(option.split_whitespace().next()?.into()))
+                .collect();
+            format!("{} do not go together", listed(&both))
+        }
         ErrorKind::InvalidUtf8 => "a prompt, a name or a number is not valid UTF-8".into(),
         _ => first_line(e),
     }
 }
 
-/// The arguments without which it does not go.
-fn missing(e: &clap::Error) -> Vec<String> {
-    match e.get(ContextKind::InvalidArg) {
+/// The arguments that an error names.
+fn several(e: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match e.get(kind) {
         Some(ContextValue::Strings(all)) => all.clone(),
-        _ => vec![option(e)],
+        _ => vec![text(e, kind)],
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => names.concat(),
     }
 }
 
@@ -74,6 +94,7 @@ fn suggestion(e: &clap::Error) -> Option<String> {
         ErrorKind::InvalidValue if !text(e, ContextKind::ValidValue).is_empty() => {
             Some(format!("one of: {}", text(e, ContextKind::ValidValue)))
         }
+        ErrorKind::ArgumentConflict => Some("leave out one of them".into()),
         ErrorKind::InvalidUtf8 => {
             Some("check the encoding of the terminal, or of the script that holds the command".into())
         }
@@ -154,6 +175,15 @@ mod tests {
             ("`--output` needs a value".into(), "give one: `--output <TEMPLATE>`".into())
         );
         assert_eq!(refused(&["generate", "x", "--intermediates="]).0, "`--intermediates` needs a value");
+    }
+
+    #[test]
+    fn all_that_is_missing_or_contradicts_is_named() {
+        assert_eq!(refused(&["lora-merge", "-o", "x", "a"]).0, "`--model <MODEL>` is missing");
+        let all = "`--output <PATH>`, `--model <MODEL>` and `<LORA>...` are missing";
+        assert_eq!(refused(&["lora-merge"]).0, all);
+        let both = refused(&["lora-merge", "a", "--lora-only", "--layout", "single", "-o", "x"]);
+        assert_eq!(both, ("`--lora-only` and `--layout` do not go together".into(), "leave out one of them".into()));
     }
 
     #[test]

@@ -140,9 +140,10 @@ impl Params {
         match &matrix {
             Some(matrix) => {
                 let dtype = source.info(name).map_or(DType::F32, |(_, dtype)| dtype);
+                let wide = shape.elem_count() * dtype.size_in_bytes();
                 *layers += 1;
                 *bytes += matrix.size();
-                *before += shape.elem_count() * dtype.size_in_bytes();
+                *before += source.quantized(name).map_or(wide, |stored| stored.size());
             }
             None => *kept += 1,
         }

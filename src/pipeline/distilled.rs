@@ -47,12 +47,10 @@ impl Recipe {
     /// taken out of SDXL Turbo (Sauer et al. 2023), with the settings that their authors give.
     fn by_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
-        let words: Vec<&str> =
-            name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        let of_model = |word: Option<&&str>| word.is_some_and(|word| word.starts_with("sd") || *word == "xl");
+        let words = words(&name);
         let steps = steps(&words);
         let find = |wanted: &str| words.iter().position(|word| *word == wanted);
-        let beside = |at: usize| of_model(words.get(at + 1)) || at > 0 && of_model(words.get(at - 1));
+        let beside = |at: usize| is_beside_model(&words, at);
         let recipe = |kind, sampler, steps, trailing| Some(Recipe { kind, sampler, steps, guidance: 1.0, trailing });
         if words.iter().any(|word| word.starts_with("lcm")) {
             return recipe("an LCM-LoRA", Sampler::Lcm, steps.unwrap_or(4), false);
@@ -95,6 +93,17 @@ impl Recipe {
         }
         (!taken.is_empty()).then(|| format!("`{name}` is {}: {}", self.kind, taken.join(", ")))
     }
+}
+
+/// What a lower-case name consists of.
+pub(super) fn words(name: &str) -> Vec<&str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect()
+}
+
+/// Whether a word before or after this one is the name of a model.
+pub(super) fn is_beside_model(words: &[&str], at: usize) -> bool {
+    let of_model = |word: Option<&&str>| word.is_some_and(|word| word.starts_with("sd") || *word == "xl");
+    of_model(words.get(at + 1)) || at > 0 && of_model(words.get(at - 1))
 }
 
 /// The number in `4step`, `8steps`, `4-step`.

@@ -37,16 +37,21 @@ fn shortened(name: &str) -> &str {
 
 /// What became of layers that were to be quantised, if there were any. Only the CPU computes with the quantised numbers.
 fn became(Quantisation { layers, bytes, before, kept }: Quantisation, is_cpu: bool) -> Option<String> {
+    let count = |layers| if layers == 1 { "1 linear layer".into() } else { format!("{layers} linear layers") };
     let memory = if is_cpu {
         format!("{} instead of {}", size(bytes as u64), size(before as u64))
     } else {
         "which rounds their numbers and saves no memory: a GPU computes with them widened".into()
     };
-    let rest = match kept {
-        0 => String::new(),
-        kept => format!("; {kept} stay as they are, whose rows are no whole blocks"),
-    };
-    (layers + kept > 0).then(|| format!("{layers} linear layers quantised, {memory}{rest}"))
+    match (layers, kept) {
+        (0, 0) => None,
+        (0, kept) => Some(format!("none of {} quantised: no rows are whole blocks", count(kept))),
+        (layers, 0) => Some(format!("{} quantised, {memory}", count(layers))),
+        (layers, kept) => Some(format!(
+            "{} quantised, {memory}; {kept} more as stored: their rows are no whole blocks",
+            count(layers)
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -57,8 +62,10 @@ mod tests {
     fn memory_is_said_to_be_saved_where_it_is() {
         let some = Quantisation { layers: 3, bytes: 1_000_000, before: 4_000_000, kept: 1 };
         let (cpu, gpu) = (became(some, true).unwrap(), became(some, false).unwrap());
-        assert!(cpu.contains("1 MB instead of 4 MB; 1 stay as they are"), "{cpu}");
-        assert!(gpu.contains("saves no memory") && !gpu.contains("MB") && gpu.contains("; 1 stay"), "{gpu}");
+        assert!(cpu.contains("1 MB instead of 4 MB; 1 more as stored"), "{cpu}");
+        assert!(gpu.contains("saves no memory") && !gpu.contains("MB") && gpu.contains("; 1 more as stored"), "{gpu}");
         assert_eq!(became(Quantisation::default(), false), None);
+        let none = became(Quantisation { kept: 1, ..Quantisation::default() }, true).unwrap();
+        assert!(none.contains("none of 1 linear layer quantised") && !none.contains('B'), "{none}");
     }
 }

@@ -30,10 +30,10 @@ mod preview;
 mod provenance;
 mod reference;
 mod sample;
-mod sees;
 mod skipped_layers;
 mod survey;
 mod transformed;
+mod turbo;
 
 pub use bench::{bench, Cpu, Measured, Stages, Times};
 pub use control::PlannedControl;
@@ -48,7 +48,6 @@ pub use model::{Engine, Model};
 pub use plan::{random_seed, Plan};
 pub use planned_loras::PlannedLora;
 pub use preview::PreviewMethod;
-pub use sees::Sees;
 pub use survey::survey;
 
 use crate::Result;

@@ -33,8 +33,12 @@ fn quantised_models_paint_nearly_the_same() {
 #[test]
 fn what_was_quantised_is_said_and_kept() {
     let sandbox = Sandbox::new();
-    let said = ["unet", "linear layers quantised", "instead of", "text_encoder", "no whole blocks"];
-    paint(&sandbox, "sd15", &["--quantize", "q4_k", "-o", "x.png"]).succeeds().says(&said);
+    for (kind, words) in [
+        ("q8_0", &["unet", "linear layers quantised", "instead of", "text_encoder", "no whole blocks"][..]),
+        ("q4_k", &["none of 18 linear layers quantised", "no rows are whole blocks"]),
+    ] {
+        paint(&sandbox, "sd15", &["--quantize", kind, "-o", "x.png"]).succeeds().says(words);
+    }
     let plan = paint(&sandbox, "sd15", &["--quantize", "q8_0", "--dry-run"]).succeeds();
     let plan: Value = serde_json::from_str(plan.text()).unwrap();
     assert_eq!(plan["request"]["parts"]["quantize"], "q8_0");

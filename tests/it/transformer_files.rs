@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use sdgen::error::exit_code;
+use serde_json::Value;
 
 use crate::single_file::{checkpoint, file, fixtures, gguf, read, Stored};
-use crate::support::{difference, pixels, Outcome, Sandbox, QUICK};
+use crate::support::{copy, difference, pixels, replace, Outcome, Sandbox, QUICK};
 
 const TRANSFORMER: &str = "model.diffusion_model.";
 const T5: &str = "text_encoders.t5xxl.transformer.";
@@ -159,6 +160,25 @@ fn a_transformer_brings_its_noise_levels() {
     // Dev shifts the levels as the size says, and schnell does not.
     let schnell = plan(&["--unet", "flux1-schnell.safetensors"]);
     assert_eq!(schnell, (4.into(), 0.0.into(), vec![1000.0, 750.0, 500.0, 250.0]));
+}
+
+/// Nothing but the name tells it. What the user says goes before.
+#[test]
+fn large_turbo_is_known_by_its_name() {
+    let sandbox = Sandbox::new();
+    let plan = |name: &str, more: &[&str]| {
+        copy(&PathBuf::from(folder("sd35")), &sandbox.path(name));
+        let config = sandbox.path(name).join("transformer/config.json");
+        replace(&config, "\"dual_attention_layers\": [\n    0,\n    1\n  ]", "\"dual_attention_layers\": []");
+        let outcome = sandbox.run([&["generate", "x", "--dry-run", "-m", name], more].concat()).succeeds();
+        let plan: Value = serde_json::from_str(outcome.text()).unwrap();
+        let sampling = &plan["request"]["sampling"];
+        let notes = plan["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("by its name"));
+        (sampling["steps"].as_u64().unwrap(), sampling["guidance"].as_f64().unwrap(), notes)
+    };
+    assert_eq!(plan("sd3.5_large", &[]), (28, 4.5, false));
+    assert_eq!(plan("sd3.5_large_turbo", &[]), (4, 0.0, true));
+    assert_eq!(plan("SD3.5-Large-Turbo", &["--steps", "6"]), (6, 0.0, true));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::nn::ParamSource;
 use crate::pipeline::{stack_loras, survey, Event, Events, Family, Phase};
 use crate::request::Lora;
 use crate::ui::{install_interrupt, Ui};
-use crate::weights::lora::{self, Adapter, Merged, Merger, SD35_LARGE_WIDTH};
+use crate::weights::lora::{self, Adapter, Fault, LoraError, Merged, Merger, SD35_LARGE_WIDTH};
 use crate::weights::write::Format;
 use crate::weights::WeightsError;
 use crate::{Error, Result};
@@ -54,7 +54,12 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
     };
     let loras: Vec<(&Lora, &Adapter)> =
         ingredients.iter().map(|ingredient| (&ingredient.planned.lora, &ingredient.adapter)).collect();
-    let stack = stack_loras(components, family, &loras, args.strict, ui)?;
+    let stack = stack_loras(components, family, &loras, args.strict, ui).map_err(|e| match e {
+        Error::Lora(e @ LoraError::Module { fault: Fault::Shape { .. }, .. }) if model.is_none() => {
+            Error::model(format!("{e}, which is the published one"), "give the model that it is for with `--model`")
+        }
+        e => e,
+    })?;
     let merger = Merger::new(&stack, args.rank, model.is_some())?;
     if merger.count() == 0 {
         return Err(Error::usage("there is nothing to merge: all scales are 0", "give other scales: `style:0.8`"));

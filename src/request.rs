@@ -8,6 +8,7 @@ mod control;
 mod input;
 mod lora;
 mod overlay;
+mod parts;
 mod quantize;
 mod skip_layers;
 
@@ -17,12 +18,13 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sampling::{Prediction, Rng, Sampler, SigmaSpacing};
+use crate::sampling::{Rng, Sampler, SigmaSpacing};
 use crate::{Error, Result};
 
 pub use self::control::{Control, ControlMode, Preprocessing};
 pub use self::input::{check_strength, Inpaint, Input, PictureFile, Task};
 pub use self::lora::Lora;
+pub use self::parts::Parts;
 pub use self::quantize::QuantizedType;
 pub use self::skip_layers::SkipLayers;
 
@@ -38,10 +40,8 @@ pub mod limits {
 
     /// Denoising steps.
     pub const STEPS: RangeInclusive<usize> = 1..=150;
-    /// Guidance scale; above [`LED_AWAY`] for models that take it as an input.
-    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=100.0;
-    /// How far one prediction is led away from another.
-    pub const LED_AWAY: RangeInclusive<f64> = 0.0..=20.0;
+    /// Guidance scale.
+    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=20.0;
     /// Guidance rescaling, and DDIM's eta.
     pub const FRACTION: RangeInclusive<f64> = 0.0..=1.0;
     /// Places of T5.
@@ -98,73 +98,6 @@ pub struct Request {
     /// ControlNets and what they are shown; what they say is summed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub controls: Vec<Control>,
-}
-
-/// What of a model is taken from elsewhere, what its files do not say, and how its weights are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Parts {
-    /// The denoiser: a file, or a folder with its config.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unet: Option<String>,
-    /// The autoencoder.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vae: Option<String>,
-    /// The first text encoder.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip_l: Option<String>,
-    /// The second text encoder.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip_g: Option<String>,
-    /// T5.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub t5: Option<String>,
-    /// Whether Stable Diffusion 3 does without T5.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub no_t5: bool,
-    /// A folder whose configs and vocabularies hold for bare files.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub config: Option<String>,
-    /// Whether a training checkpoint's averaged weights (EMA) are meant.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub ema: bool,
-    /// What the denoiser predicts, where it is not to be taken from the model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prediction: Option<Prediction>,
-    /// What the linear layers of the denoiser and the text encoders are quantised to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quantize: Option<QuantizedType>,
-}
-
-impl Parts {
-    /// Components that can be taken from elsewhere, and the options of the command line for them.
-    pub const OPTIONS: [(&'static str, &'static str); 5] = [
-        ("unet", "--unet"),
-        ("vae", "--vae"),
-        ("text_encoder", "--clip-l"),
-        ("text_encoder_2", "--clip-g"),
-        ("t5", "--t5"),
-    ];
-
-    /// The components that are given: diffusers' name for them, the option of the command line, the path. The denoiser is `unet`
-    /// and T5 `t5` for all families.
-    pub fn components(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
-        let paths = [&self.unet, &self.vae, &self.clip_l, &self.clip_g, &self.t5];
-        let parts = Self::OPTIONS.into_iter().zip(paths);
-        parts.filter_map(|((component, option), path)| Some((component, option, path.as_deref()?)))
-    }
-
-    /// All paths, to be changed.
-    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        let parts = [&mut self.unet, &mut self.vae, &mut self.clip_l, &mut self.clip_g, &mut self.t5, &mut self.config];
-        parts.into_iter().flatten()
-    }
-
-    /// Whether nothing is taken from elsewhere.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Parts::default()
-    }
 }
 
 /// What to paint.
@@ -224,7 +157,7 @@ pub enum LongPrompt {
 pub struct Sampling {
     /// Denoising steps, 1 to 150.
     pub steps: Option<usize>,
-    /// Guidance scale, 0 to 20, and to 100 for models that take it as an input; at 1 and below the negative prompt has no effect.
+    /// Guidance scale, 0 to 20; at 1 and below the negative prompt has no effect.
     pub guidance: Option<f64>,
     /// Rescaling of the guided prediction (Lin et al. 2023), 0 to 1; 0 is off.
     pub guidance_rescale: Option<f64>,
@@ -286,7 +219,7 @@ impl Request {
         self.controls.iter().try_for_each(Control::validate)?;
         within("steps", sampling.steps, &limits::STEPS)?;
         within("guidance", sampling.guidance, &limits::GUIDANCE)?;
-        within("true_cfg", sampling.true_cfg, &limits::LED_AWAY)?;
+        within("true_cfg", sampling.true_cfg, &limits::GUIDANCE)?;
         sampling.skip_layers.as_ref().map_or(Ok(()), SkipLayers::validate)?;
         within("max_tokens", self.prompt.max_tokens, &limits::MAX_TOKENS)?;
         within("guidance_rescale", sampling.guidance_rescale, &limits::FRACTION)?;

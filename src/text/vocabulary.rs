@@ -1,12 +1,15 @@
 //! The files of a CLIP tokenizer: `vocab.json` + `merges.txt`, or `tokenizer.json`, and the two small files that name its
 //! special tokens. Reads and checks them; [`super::tokenizer`] does the tokenising.
 
+mod special;
+
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::Path;
 
 use serde::Deserialize;
 
+use self::special::SpecialTokens;
 use crate::error::{Error, Result};
 
 /// Byte-pair merges of the original CLIP, shared by every published Stable Diffusion model.
@@ -214,63 +217,6 @@ fn parse_tokenizer_json(label: &str, bytes: &[u8]) -> Result<Parts> {
     });
     let added = json.added_tokens.into_iter().map(|token| (token.content, token.id)).collect();
     Ok((json.model.vocab, merges.collect::<Result<_>>()?, added))
-}
-
-/// What `tokenizer_config.json` and `special_tokens_map.json` say.
-#[derive(Default)]
-struct SpecialTokens {
-    bos_token: Option<String>,
-    eos_token: Option<String>,
-    pad_token: Option<String>,
-    max_length: usize,
-}
-
-#[derive(Default, Deserialize)]
-struct SpecialTokensFile {
-    bos_token: Option<Special>,
-    eos_token: Option<Special>,
-    pad_token: Option<Special>,
-    /// A float: an unset length is written as 1e30.
-    model_max_length: Option<f64>,
-    added_tokens_decoder: Option<serde::de::IgnoredAny>,
-}
-
-/// A token is written as its text or as an object with settings.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Special {
-    Text(String),
-    Object { content: String },
-}
-
-impl Special {
-    fn text(self) -> String {
-        match self {
-            Special::Text(text) | Special::Object { content: text } => text,
-        }
-    }
-}
-
-impl SpecialTokens {
-    /// As transformers: `special_tokens_map.json` is an older file that overrides the config, unless the config is of the
-    /// newer kind with `added_tokens_decoder`.
-    fn of_files(files: &TokenizerFiles) -> Result<Self> {
-        let read = |file: &str, bytes: Option<&[u8]>| -> Result<SpecialTokensFile> {
-            bytes.map_or_else(|| Ok(SpecialTokensFile::default()), |bytes| parse_json(files.label, file, bytes))
-        };
-        let config = read("tokenizer_config.json", files.config)?;
-        let map = read("special_tokens_map.json", files.special_tokens_map)?;
-        let length = config.model_max_length.filter(|n| *n >= 3.0 && *n <= CLIP_CONTEXT as f64);
-        let max_length = length.map_or(CLIP_CONTEXT, |n| n as usize);
-        let (first, second) = if config.added_tokens_decoder.is_some() { (config, map) } else { (map, config) };
-        let pick = |a: Option<Special>, b: Option<Special>| a.or(b).map(Special::text);
-        Ok(SpecialTokens {
-            bos_token: pick(first.bos_token, second.bos_token),
-            eos_token: pick(first.eos_token, second.eos_token),
-            pad_token: pick(first.pad_token, second.pad_token),
-            max_length,
-        })
-    }
 }
 
 /// The files of a folder, owned.

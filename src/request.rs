@@ -40,8 +40,10 @@ pub mod limits {
 
     /// Denoising steps.
     pub const STEPS: RangeInclusive<usize> = 1..=150;
-    /// Guidance scale.
-    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=20.0;
+    /// Guidance scale; above [`LED_AWAY`] for models that take it as an input.
+    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=100.0;
+    /// How far one prediction is led away from another.
+    pub const LED_AWAY: RangeInclusive<f64> = 0.0..=20.0;
     /// Guidance rescaling, and DDIM's eta.
     pub const FRACTION: RangeInclusive<f64> = 0.0..=1.0;
     /// Places of T5.
@@ -157,7 +159,7 @@ pub enum LongPrompt {
 pub struct Sampling {
     /// Denoising steps, 1 to 150.
     pub steps: Option<usize>,
-    /// Guidance scale, 0 to 20; at 1 and below the negative prompt has no effect.
+    /// Guidance scale, 0 to 20, and to 100 for models that take it as an input; at 1 and below the negative prompt has no effect.
     pub guidance: Option<f64>,
     /// Rescaling of the guided prediction (Lin et al. 2023), 0 to 1; 0 is off.
     pub guidance_rescale: Option<f64>,
@@ -219,7 +221,7 @@ impl Request {
         self.controls.iter().try_for_each(Control::validate)?;
         within("steps", sampling.steps, &limits::STEPS)?;
         within("guidance", sampling.guidance, &limits::GUIDANCE)?;
-        within("true_cfg", sampling.true_cfg, &limits::GUIDANCE)?;
+        within("true_cfg", sampling.true_cfg, &limits::LED_AWAY)?;
         sampling.skip_layers.as_ref().map_or(Ok(()), SkipLayers::validate)?;
         within("max_tokens", self.prompt.max_tokens, &limits::MAX_TOKENS)?;
         within("guidance_rescale", sampling.guidance_rescale, &limits::FRACTION)?;

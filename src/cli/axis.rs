@@ -166,7 +166,7 @@ pub fn parse(text: &str) -> Result<Axis> {
         "steps" => numbers(texts, |s| values::whole(s, limits::STEPS).map(Change::Steps)),
         "guidance" => numbers(texts, |s| values::decimal(s, limits::GUIDANCE).map(Change::Guidance)),
         "guidance-rescale" => numbers(texts, |s| values::decimal(s, limits::FRACTION).map(Change::GuidanceRescale)),
-        "true-cfg" => numbers(texts, |s| values::decimal(s, limits::GUIDANCE).map(Change::TrueCfg)),
+        "true-cfg" => numbers(texts, |s| values::decimal(s, limits::LED_AWAY).map(Change::TrueCfg)),
         "seed" => numbers(texts, seed),
         "scheduler" => each(texts, |s| values::scheduler(s).map(Change::Scheduler)),
         "sigmas" => each(texts, |s| values::name(s).map(Change::Sigmas)),

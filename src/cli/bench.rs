@@ -59,7 +59,7 @@ pub struct BenchArgs {
     #[arg(short = 'H', long, value_name = "PX", allow_negative_numbers = true, value_parser = values::side, help_heading = "Work")]
     pub height: Option<usize>,
 
-    /// Guidance scale, 0 to 20 [default: the model's].
+    /// Guidance scale, 0 to 20, with FLUX.1 to 100 [default: the model's].
     ///
     /// Above 1 a step works on two samples at once, with the prompt and without it.
     #[arg(short, long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE), help_heading = "Work")]

@@ -12,12 +12,13 @@ Examples:
   sdgen controlnet --control canny=edges.png \"a house in snow\" -m sd15
   sdgen controlnet --control canny=edges.png:0.7 --control depth=depth.png:0.5:0:0.6 \"a room\" -m sd15
   sdgen controlnet --control ./control_v11p_sd15_scribble.pth=drawing.png \"an owl\" -m ./model.safetensors
+  sdgen controlnet --control canny=photo.jpg \"a house in snow\" -m flux-canny
   sdgen img2img -i photo.jpg --control canny=edges.png \"in autumn\" -m sd15";
 
 /// Make pictures from a text and pictures that say where things are.
 ///
 /// A ControlNet is shown a map (edges, depth, a skeleton), and the picture follows it. Its size is the result's, rounded down to multiples
-/// of 8, unless another one is given: then it is stretched to that. With a picture to begin with: `sdgen img2img` and `sdgen inpaint` take
+/// of 8 (of 16 for FLUX.1 Canny and Depth), unless another one is given: then it is stretched to that. With a picture to begin with: `sdgen img2img` and `sdgen inpaint` take
 /// `--control` as well.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true, disable_help_flag = true, after_help = EXAMPLES)]

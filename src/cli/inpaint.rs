@@ -14,7 +14,7 @@ Examples:
   sdgen inpaint -i room.png --mask sofa.png \"a red sofa\" -m ./stable-diffusion-inpainting
   sdgen inpaint -i room.png --mask sofa.png \"a red sofa\" --only-masked --mask-blur 8 -m ./sd15
   sdgen inpaint -i cut-out.png --alpha mask \"a meadow\" -m ./sd15
-  sdgen inpaint -i photo.jpg --extend 128,0,128,0 \"a wide beach\" -m ./sd15";
+  sdgen inpaint -i photo.jpg --extend 128,0,128,0 \"a wide beach\" -m flux-fill";
 
 /// Paint a part of a picture anew.
 ///

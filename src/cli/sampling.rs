@@ -14,7 +14,7 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, limits::STEPS))]
     pub steps: Option<usize>,
 
-    /// How closely to follow the prompt, 0 to 20 [default: the model's].
+    /// How closely to follow the prompt, 0 to 20, with FLUX.1 to 100 [default: the model's].
     ///
     /// The scale of classifier-free guidance. At 1 and below there is no guidance: the negative prompt has no effect and a
     /// step takes half the time.
@@ -24,7 +24,7 @@ pub struct SamplingArgs {
     /// Guides FLUX away from the negative prompt, 0 to 20 [default: 1, off].
     ///
     /// The scale of classifier-free guidance, beside the guidance that FLUX.1 dev takes as an input. A step takes twice the time.
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE))]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::LED_AWAY))]
     pub true_cfg: Option<f64>,
 
     /// Layers of Stable Diffusion 3.5 to guide by, such as 7,8,9.
@@ -36,7 +36,7 @@ pub struct SamplingArgs {
     pub skip_layers: Option<Layers>,
 
     /// How far `--skip-layers` leads away, 0 to 20 [default: 2.8].
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::GUIDANCE))]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = |s: &str| values::decimal(s, limits::LED_AWAY))]
     pub skip_layer_scale: Option<f64>,
 
     /// The part of the steps after which `--skip-layers` begins, 0 to 1 [default: 0.01].

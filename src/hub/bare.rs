@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::configs;
 use crate::nn::ParamSource;
-use crate::weights::detect::{sizes, Component, Detected, Edition, Family, Variant};
+use crate::weights::detect::{sizes, Component, Detected, Family, Variant};
 use crate::weights::{self, names, WeightFile};
 use crate::{Error, Result};
 
@@ -84,13 +84,6 @@ impl Bare {
         let label = self.label();
         let title = self.detected.title();
         match self.detected.family.filter(|_| self.detected.other.is_none()) {
-            Some(_) if matches!(self.detected.edition, Some(Edition::FluxFill | Edition::FluxControl)) => {
-                let hint = "FLUX.1 schnell and dev paint from a text, and `sdgen inpaint` repaints a part of a picture with them";
-                Err(Error::model(
-                    format!("`{label}` is {title}, which wants a picture as well and is not supported yet"),
-                    hint,
-                ))
-            }
             Some(family) if configs::is_known(family) => Ok(family),
             Some(Family::SdxlRefiner) => Err(Error::model(
                 format!("`{label}` is the refiner of SDXL, which finishes pictures of the base model"),

@@ -80,10 +80,15 @@ pub(super) fn with_fields(text: &str, fields: Map<String, Value>) -> String {
     Value::Object(config).to_string()
 }
 
-/// What the index of a model with this transformer says beyond its family's.
+/// What the index of a model says whose transformer is this file: another pipeline of diffusers for what sees more than a text.
 pub(super) fn index_fields(detected: &Detected) -> Map<String, Value> {
-    let class = (detected.edition == Some(Edition::FluxKontext)).then_some("FluxKontextPipeline");
-    class.map(|class| ("_class_name".to_string(), class.into())).into_iter().collect()
+    let pipeline = match detected.edition {
+        Some(Edition::FluxKontext) => Some("FluxKontextPipeline"),
+        Some(Edition::FluxFill) => Some("FluxFillPipeline"),
+        Some(Edition::FluxControl) => Some("FluxControlPipeline"),
+        _ => None,
+    };
+    pipeline.map(|pipeline| ("_class_name".into(), pipeline.into())).into_iter().collect()
 }
 
 /// What the scheduler's config of a bare file says beyond its family's, once its prediction is known. The models of SD 2.x that
@@ -97,7 +102,7 @@ pub(super) fn scheduler_fields(detected: &Detected, velocity: bool) -> Map<Strin
             fields.insert("_class_name".into(), "DDIMScheduler".into());
         }
     }
-    if matches!(detected.edition, Some(Edition::FluxDev | Edition::FluxKontext)) {
+    if detected.edition.is_some_and(|edition| edition.is_flux() && edition != Edition::FluxSchnell) {
         fields.insert("shift".into(), 3.0.into());
         fields.insert("use_dynamic_shifting".into(), true.into());
     }

@@ -216,6 +216,20 @@ impl ModelFiles {
     /// [`Error::Model`] when the file is there and cannot be read, [`Error::Weights`] when it is a stand-in: a Git LFS pointer, a
     /// web page.
     pub fn read(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>> {
+        let bytes = self.read_stored(path)?;
+        let transformer = match (self.part("transformer"), &self.place) {
+            (Some(Part::File(file)), _) | (None, Place::File(file)) if path == INDEX => file,
+            _ => return Ok(bytes),
+        };
+        let fields = configs::index_fields(&transformer.detected);
+        if fields.is_empty() {
+            return Ok(bytes);
+        }
+        Ok(bytes.map(|text| configs::with_fields(&String::from_utf8_lossy(&text), fields).into_bytes().into()))
+    }
+
+    /// The same without what a transformer says of the pipeline that it is for.
+    fn read_stored(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>> {
         if let Some(bytes) = self.in_config(path).map(|file| read_if_there(&file)).transpose()?.flatten() {
             return Ok(Some(bytes));
         }
@@ -227,11 +241,6 @@ impl ModelFiles {
                 let text = String::from_utf8_lossy(&text).into_owned();
                 let fields = file.fields(self.wanted(component)?);
                 Ok(Some(Cow::Owned(configs::with_fields(&text, fields).into_bytes())))
-            }
-            (_, Some(file)) if path == INDEX => {
-                let Some(text) = self.read_place(path)? else { return Ok(None) };
-                let fields = configs::index_fields(&file.detected);
-                Ok(Some(Cow::Owned(configs::with_fields(&String::from_utf8_lossy(&text), fields).into_bytes())))
             }
             (_, Some(file)) if component == "scheduler" => {
                 Ok(self.config_of(file, path)?.map(|text| Cow::Owned(text.into_bytes())))
@@ -270,9 +279,6 @@ impl ModelFiles {
         if component == "scheduler" {
             let fields = configs::scheduler_fields(&file.detected, self.velocity_of(file)?);
             return Ok(Some(configs::with_fields(&text, fields)));
-        }
-        if path == INDEX {
-            return Ok(Some(configs::with_fields(&text, configs::index_fields(&file.detected))));
         }
         if rest != "config.json" {
             return Ok(Some(text));

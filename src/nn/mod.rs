@@ -25,6 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unshuffle;
 mod weight;
 
 pub use activation::{geglu, Activation};
@@ -44,6 +45,7 @@ pub use rotary::Rotary;
 pub use self_attention::SelfAttention;
 pub use source::ParamSource;
 pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};
+pub use unshuffle::unshuffle;
 
 pub use crate::kernels::gemm::Values;
 pub use crate::kernels::quant::{Format, Quantized, SharedBytes};

@@ -10,6 +10,7 @@ use crate::pipeline::encode::Encoding;
 use crate::pipeline::footprint::Footprint;
 use crate::pipeline::model::Model;
 use crate::pipeline::sample::denoiser;
+use crate::pipeline::sees::Seen;
 use crate::pipeline::{decode, encode, latents, memory, Event, Events, Machine, Phase, Plan, Sources};
 use crate::{Error, Result};
 
@@ -132,9 +133,11 @@ impl Bench<'_> {
         let latents = latents::from_noise(self.plan, latents::noise(self.plan).as_mut(), self.machine)?;
         let (plain, device) = (self.plan.without_controls(), &self.machine.device);
         let timestep = self.plan.schedule.timesteps().first().copied().unwrap_or_default();
-        let mut without = denoiser(&plain, self.model, text, (None, None), device)?;
+        // What a map shows makes no difference to the time.
+        let seen = self.plan.own_map().map(|_| latents.zeros_like().map(Seen::map)).transpose()?;
+        let mut without = denoiser(&plain, self.model, text, (seen.as_ref(), None), device)?;
         let mut without = |_: &mut dyn Events| without.predict(&latents, timestep, 0).map(drop);
-        if self.plan.controls.is_empty() {
+        if self.plan.controls.is_empty() || seen.is_some() {
             let [step] = self.repeat(Phase::Sample, [&mut without])?;
             return Ok((Some(step), None));
         }

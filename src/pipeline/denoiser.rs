@@ -9,8 +9,17 @@ use crate::nn::Params;
 use crate::pipeline::Family;
 use crate::Result;
 
-/// The pipelines of diffusers for FLUX and Stable Diffusion 3. Others whose names begin so want more than a text.
-const FLUX: [&str; 4] = ["FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline", KONTEXT];
+/// The pipelines of diffusers for FLUX and Stable Diffusion 3. Others whose names begin so are not run.
+const FLUX: [&str; 8] = [
+    "FluxPipeline",
+    "FluxImg2ImgPipeline",
+    "FluxInpaintPipeline",
+    "FluxFillPipeline",
+    "FluxControlPipeline",
+    "FluxControlImg2ImgPipeline",
+    "FluxControlInpaintPipeline",
+    KONTEXT,
+];
 /// That of FLUX.1 Kontext.
 pub(super) const KONTEXT: &str = "FluxKontextPipeline";
 const SD3: [&str; 3] =
@@ -90,6 +99,8 @@ impl DenoiserConfig {
     pub fn family_name(&self) -> &'static str {
         match self {
             DenoiserConfig::Unet(_) => "Stable Diffusion",
+            DenoiserConfig::Flux(config) if config.in_channels == 2 * config.outputs() => "FLUX.1 Canny or Depth",
+            DenoiserConfig::Flux(config) if config.in_channels > config.outputs() => "FLUX.1 Fill",
             DenoiserConfig::Flux(config) if config.guidance_embeds => "FLUX.1 dev",
             DenoiserConfig::Flux(_) => "FLUX.1 schnell",
             DenoiserConfig::Mmdit(config) if config.qk_norm.is_some() => "Stable Diffusion 3.5",
@@ -122,6 +133,8 @@ impl DenoiserConfig {
     #[must_use]
     pub fn defaults(&self) -> (usize, f64) {
         match self {
+            // A map or a mask.
+            DenoiserConfig::Flux(config) if config.in_channels > config.outputs() => (50, 30.0),
             DenoiserConfig::Flux(config) if config.guidance_embeds => (28, 3.5),
             DenoiserConfig::Flux(_) => (4, 0.0),
             DenoiserConfig::Mmdit(config) if config.qk_norm.is_some() => (28, 4.5),
@@ -136,7 +149,7 @@ impl DenoiserConfig {
             DenoiserConfig::Unet(_) => return None,
             DenoiserConfig::Flux(config) => {
                 let pooled = clips.first().map_or(0, |clip| clip.hidden_size);
-                (config.joint_attention_dim, config.pooled_projection_dim, pooled, config.in_channels / 4)
+                (config.joint_attention_dim, config.pooled_projection_dim, pooled, config.outputs() / 4)
             }
             DenoiserConfig::Mmdit(config) => {
                 let pooled = clips.iter().map(|clip| clip.projection_dim).sum();

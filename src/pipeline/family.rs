@@ -10,14 +10,13 @@ use crate::models::vae::VaeConfig;
 use crate::models::OneOrMany;
 use crate::pipeline::denoiser::KONTEXT;
 use crate::pipeline::DenoiserConfig;
-use crate::request::Task;
 use crate::sampling::{FlowGrid, Prediction, Sampler, SchedulerConfig};
 use crate::weights::lora::Family as Published;
 use crate::{Error, Result};
 
 /// Pipelines of diffusers that a user may have and this version does not run.
 const OTHER_FAMILIES: &[(&str, &str)] = &[
-    ("Flux", "FLUX (Fill, Control and the like)"),
+    ("Flux", "FLUX (with more than a text)"),
     ("StableDiffusion3", "Stable Diffusion 3 (with more than a text)"),
     ("PixArt", "PixArt"),
     ("Kandinsky", "Kandinsky"),
@@ -141,44 +140,6 @@ impl Family {
         } else {
             self.denoiser.family_name()
         }
-    }
-
-    /// Whether the UNet also sees the mask and the masked picture.
-    #[must_use]
-    pub fn sees_mask(&self) -> bool {
-        self.denoiser.unet().is_some_and(|unet| unet.in_channels == 2 * self.vae.latent_channels + 1)
-    }
-
-    /// Refuses models that want more than the task has for them. `name` is the model's.
-    ///
-    /// # Errors
-    /// [`Error::Model`] saying what the model is and what it is for.
-    pub fn check_task(&self, task: Task, name: &str) -> Result<()> {
-        if self.appends_picture && task == Task::Inpaint {
-            return Err(Error::model(
-                format!("`{name}` is {}, which edits pictures as it is told and knows no masks", self.name()),
-                "say what is to change: `sdgen img2img -i photo.png \"make it night\"`",
-            ));
-        }
-        let latents = self.vae.latent_channels;
-        // Transformers that take more than latents are other pipelines.
-        let channels = self.denoiser.unet().map_or(latents, |unet| unet.in_channels);
-        if channels == latents || task == Task::Inpaint && self.sees_mask() {
-            return Ok(());
-        }
-        let command = task.command();
-        let (what, hint) = match channels {
-            _ if self.sees_mask() => (
-                "an inpainting model: its UNet also wants a mask and a masked picture",
-                "paint a part of a picture with it: `sdgen inpaint -i photo.png --mask mask.png`".into(),
-            ),
-            _ if channels == 2 * latents => (
-                "a model that edits pictures as it is told, such as InstructPix2Pix: its UNet also wants a picture",
-                format!("`{command}` runs models whose UNet takes {latents} channels"),
-            ),
-            _ => ("of no known kind", format!("`{command}` runs models whose UNet takes {latents} channels")),
-        };
-        Err(Error::model(format!("`{name}` is {what} ({channels} input channels)"), hint))
     }
 
     /// Refuses parts that do not belong together.
@@ -351,21 +312,6 @@ pub(super) mod tests {
             assert_eq!(family.two_encoders(), model.starts_with("sdxl"), "{model}");
             assert_eq!(family.defaults(false), Defaults { steps, guidance, size: (128, 128) }, "{model}");
         }
-    }
-
-    #[test]
-    fn models_are_for_tasks_that_have_what_they_want() {
-        let mut family = family("sd15");
-        let all = [Task::TextToImage, Task::ImageToImage, Task::Inpaint];
-        let refused = |family: &Family| all.map(|task| family.check_task(task, "x").err().map(|e| e.hint().unwrap()));
-        assert_eq!(refused(&family), [None, None, None]);
-        unet(&mut family).in_channels = 9;
-        let [generate, img2img, inpaint] = refused(&family);
-        assert!(generate.unwrap().contains("sdgen inpaint") && img2img.unwrap().contains("sdgen inpaint"));
-        assert_eq!(inpaint, None);
-        unet(&mut family).in_channels = 8;
-        let message = family.check_task(Task::Inpaint, "x").unwrap_err().to_string();
-        assert!(message.contains("InstructPix2Pix") && message.contains("8 input channels"), "{message}");
     }
 
     #[test]

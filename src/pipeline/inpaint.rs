@@ -1,5 +1,5 @@
 //! [`Inpainting`]: how what is not masked stays the picture's while the rest is sampled. With any model it is put back after each
-//! call, with the noise that belongs there; a UNet made for inpainting sees mask and picture instead.
+//! call, with the noise that belongs there; a denoiser made for inpainting sees mask and picture instead.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -18,12 +18,10 @@ pub struct Inpainting {
     pub soft: bool,
     /// The picture's latents and the noise on them, `[batch, channels, h, w]`, when they are put back.
     pub kept: Option<(Tensor, Tensor)>,
-    /// What the UNet sees beside the latents, `[1, 1 + channels, h, w]`: mask and masked picture.
-    pub seen: Option<Tensor>,
 }
 
 impl Inpainting {
-    /// The latents after a call with the picture put back where nothing is painted yet; `None` when the UNet sees to that.
+    /// The latents after a call with the picture put back where nothing is painted yet; `None` when the denoiser sees to that.
     ///
     /// With a mask of black and white as diffusers' `StableDiffusionInpaintPipeline`. With a soft one, of a run of `n` calls what
     /// is `m` of 255 is painted in the last `n * m / 255` (Levin and Fried 2023, "Differential Diffusion: Giving Each Pixel
@@ -43,20 +41,6 @@ impl Inpainting {
         let picture = schedule.add_noise(picture, noise, done)?;
         let kept = picture.broadcast_mul(&mask.affine(-1.0, 1.0)?)?;
         Ok(Some((kept + step.latents.broadcast_mul(&mask)?)?))
-    }
-
-    /// The UNet's input: the latents, and for one made for inpainting what else it sees.
-    ///
-    /// # Errors
-    /// When the tensor library fails.
-    pub fn shown_to_unet(&self, model_input: &Tensor) -> Result<Tensor> {
-        match &self.seen {
-            Some(seen) => {
-                let seen = seen.to_dtype(model_input.dtype())?.repeat((model_input.dim(0)?, 1, 1, 1))?;
-                Ok(Tensor::cat(&[model_input, &seen], 1)?)
-            }
-            None => Ok(model_input.clone()),
-        }
     }
 }
 
@@ -140,7 +124,7 @@ mod tests {
         let tensor = |values: &[f32]| Tensor::from_slice(values, (1, 1, 1, values.len()), &Device::Cpu).unwrap();
         let picture = tensor(&vec![1.0; mask.len()]);
         let noise = picture.zeros_like().unwrap();
-        let inpainting = Inpainting { mask: tensor(mask), soft, kept: Some((picture, noise.clone())), seen: None };
+        let inpainting = Inpainting { mask: tensor(mask), soft, kept: Some((picture, noise.clone())) };
         let after = |call| {
             let step = Step {
                 index: call,
@@ -166,18 +150,5 @@ mod tests {
     fn the_darker_a_soft_mask_the_later_painting_begins() {
         let rows = painted(true, &[0.0, 0.2, 0.5, 1.0], 4);
         assert_eq!(rows, [[1., 1., 1., 0.], [1., 1., 0., 0.], [1., 1., 0., 0.], [1., 0., 0., 0.]]);
-    }
-
-    #[test]
-    fn an_inpainting_unet_sees_mask_and_picture_beside_each_of_the_batch() {
-        let of = |channels: usize, batch: usize, value: f32| {
-            Tensor::full(value, (batch, channels, 2, 2), &Device::Cpu).unwrap()
-        };
-        let inpainting = |seen| Inpainting { mask: of(1, 1, 1.0), soft: false, kept: None, seen };
-        let input = inpainting(Some(of(5, 1, 7.0))).shown_to_unet(&of(4, 2, 3.0)).unwrap();
-        assert_eq!(input.dims(), [2, 9, 2, 2]);
-        let last = input.narrow(0, 1, 1).unwrap();
-        assert_eq!((values(&last)[15], values(&last)[16]), (3.0, 7.0));
-        assert_eq!(inpainting(None).shown_to_unet(&of(4, 2, 3.0)).unwrap().dims(), [2, 4, 2, 2]);
     }
 }

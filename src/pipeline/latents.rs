@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
+use image::RgbImage;
 
-use crate::image::input::Fill;
+use crate::image::input::{Fill, Mask};
 use crate::image::{check_decoded, to_tensor};
 use crate::models::vae::Posterior;
 use crate::nn::Precision;
@@ -14,7 +15,8 @@ use crate::pipeline::components::vae_precision;
 use crate::pipeline::decode::STRIP;
 use crate::pipeline::inpaint::{to_latent_mask, to_tensor as mask_to_tensor, Inpainting};
 use crate::pipeline::model::Model;
-use crate::pipeline::{memory, Event, Events, Machine, Phase, Plan};
+use crate::pipeline::sees::Seen;
+use crate::pipeline::{memory, DenoiserConfig, Event, Events, Machine, Phase, Plan, Sees};
 use crate::request::Inpaint;
 use crate::sampling::{self, Noise};
 use crate::{Error, Result};
@@ -25,8 +27,17 @@ pub struct Start {
     pub latents: Tensor,
     /// What is kept of the picture, where only a part is painted.
     pub inpainting: Option<Inpainting>,
+    /// What the denoiser is shown beside the latents, as more of their channels.
+    pub seen: Option<Seen>,
     /// Latents of the picture that the denoiser sees beside these, f32 `[batch, channels, h, w]`.
     pub reference: Option<Tensor>,
+}
+
+impl Start {
+    /// From these latents, with nothing beside them.
+    fn at(latents: Tensor) -> Self {
+        Start { latents, inpainting: None, seen: None, reference: None }
+    }
 }
 
 /// The source of all noise of a plan.
@@ -51,7 +62,7 @@ fn shape(plan: &Plan) -> [usize; 4] {
     [plan.batch(), plan.family.vae.latent_channels, height / factor, width / factor]
 }
 
-/// Draws the noise of a plan, and encodes its picture if it has one.
+/// Draws the noise of a plan, and encodes its picture and the map that the denoiser itself is shown, as far as it has them.
 ///
 /// # Errors
 /// What a watcher cancels with; [`Error::BrokenPicture`] when the encoder gives no numbers; otherwise when the tensor library
@@ -63,18 +74,20 @@ pub fn start(
     noise: &mut dyn Noise,
     events: &mut dyn Events,
 ) -> Result<Start> {
-    if plan.canvas.is_none() && plan.reference.is_none() {
-        return Ok(Start { latents: from_noise(plan, noise, machine)?, inpainting: None, reference: None });
+    let (shape, map) = (shape(plan), plan.own_map());
+    if plan.canvas.is_none() && plan.reference.is_none() && map.is_none() {
+        return Ok(Start::at(from_noise(plan, noise, machine)?));
     }
-    let shape = shape(plan);
     let begun = Instant::now();
     events.on(Event::Begin { phase: Phase::EncodePicture, total: 1 })?;
     let mut encoder = Encoder { plan, model, machine, noise, events };
+    let seen = map.map(|map| encoder.map(map, &shape)).transpose()?;
     let start = match (&plan.canvas, &plan.request.inpaint) {
         (None, _) => encoder.beside_reference(&shape)?,
         (Some(canvas), None) => encoder.image_to_image(canvas, &shape)?,
         (Some(canvas), Some(inpaint)) => encoder.inpaint(canvas, inpaint, &shape)?,
     };
+    let start = Start { seen: seen.or(start.seen), ..start };
     events.on(Event::End { phase: Phase::EncodePicture, seconds: begun.elapsed().as_secs_f64() })?;
     Ok(start)
 }
@@ -92,44 +105,50 @@ impl Encoder<'_> {
     /// Noise, and the most likely latents of the picture that is seen; as `FluxKontextPipeline`.
     fn beside_reference(&mut self, shape: &[usize; 4]) -> Result<Start> {
         let latents = from_noise(self.plan, self.noise, self.machine)?;
-        let Some(picture) = &self.plan.reference else {
-            return Ok(Start { latents, inpainting: None, reference: None });
-        };
+        let Some(picture) = &self.plan.reference else { return Ok(Start::at(latents)) };
         let seen = self.posterior(&to_tensor(picture, &self.machine.device)?)?;
         let seen = self.plan.family.from_encoder(seen.mode())?.repeat((shape[0], 1, 1, 1))?;
-        Ok(Start { latents, inpainting: None, reference: Some(seen) })
+        Ok(Start { reference: Some(seen), ..Start::at(latents) })
+    }
+
+    /// A control map, drawn for each picture of the batch; as `FluxControlPipeline`, and `FluxControlInpaintPipeline`, which encodes the
+    /// masked picture before.
+    fn map(&mut self, map: &RgbImage, shape: &[usize; 4]) -> Result<Seen> {
+        if self.plan.request.inpaint.is_some() {
+            self.pass_over(shape)?;
+        }
+        Ok(Seen::map(self.encode(&to_tensor(map, &self.machine.device)?, shape[0])?))
     }
 
     /// The picture, sampled from what the encoder says of it, then noise; as `StableDiffusionImg2ImgPipeline`.
     fn image_to_image(&mut self, canvas: &Canvas, shape: &[usize; 4]) -> Result<Start> {
-        let picture = self.encode(&to_tensor(&canvas.picture, &self.machine.device)?)?.repeat((shape[0], 1, 1, 1))?;
+        let picture =
+            self.encode(&to_tensor(&canvas.picture, &self.machine.device)?, 1)?.repeat((shape[0], 1, 1, 1))?;
         let noise = self.draw(shape)?;
-        let latents = self.plan.schedule.add_noise(&picture, &noise, 0)?;
-        Ok(Start { latents, inpainting: None, reference: None })
+        Ok(Start::at(self.plan.schedule.add_noise(&picture, &noise, 0)?))
     }
 
     /// As `StableDiffusionInpaintPipeline`: the picture where it takes part, noise, the masked picture. At full strength what is
     /// painted begins with noise alone; but a soft mask goes by how much of the picture is left (Levin and Fried 2023).
+    /// `FluxFillPipeline` encodes the picture whether it takes part or not.
     fn inpaint(&mut self, canvas: &Canvas, inpaint: &Inpaint, shape: &[usize; 4]) -> Result<Start> {
         let Some(mask) = &canvas.mask else { return self.image_to_image(canvas, shape) };
         let (plan, device) = (self.plan, self.machine.device.clone());
-        let blends = !plan.family.sees_mask() || inpaint.soft;
+        let blends = plan.family.sees() != Sees::MaskedPicture || inpaint.soft;
         let from_noise = plan.strength() >= 1.0 && !inpaint.soft;
         let pixels = to_tensor(&canvas.picture, &device)?;
 
-        let picture =
-            if blends || !from_noise { Some(self.encode(&pixels)?.repeat((shape[0], 1, 1, 1))?) } else { None };
-        let noise = self.draw(shape)?;
-        let latent_mask = to_latent_mask(mask, plan.family.vae_scale_factor(), inpaint.soft, &device)?;
-        let seen = if plan.family.sees_mask() {
-            let visible = mask_to_tensor(mask, &device)?.eq(0.0)?.to_dtype(DType::F32)?;
-            let masked = self.encode(&pixels.broadcast_mul(&visible)?)?;
-            Some(Tensor::cat(&[&latent_mask.gt(0.0)?.to_dtype(DType::F32)?, &masked], 1)?)
+        let picture = if blends || !from_noise {
+            Some(self.encode(&pixels, 1)?.repeat((shape[0], 1, 1, 1))?)
         } else {
-            // The reference encodes the masked picture for nothing: what is drawn later depends on that.
-            self.draw(&[1, shape[1], shape[2], shape[3]])?;
+            if matches!(plan.family.denoiser, DenoiserConfig::Flux(_)) {
+                self.pass_over(shape)?;
+            }
             None
         };
+        let noise = self.draw(shape)?;
+        let latent_mask = to_latent_mask(mask, plan.family.vae_scale_factor(), inpaint.soft, &device)?;
+        let seen = self.masked(&pixels, (mask, &latent_mask), shape)?;
         let latents = match &picture {
             Some(picture) if !from_noise => {
                 let begin = if inpaint.fill == Fill::Noise {
@@ -143,8 +162,39 @@ impl Encoder<'_> {
             _ => plan.schedule.scale_initial(&noise)?,
         };
         let kept = picture.filter(|_| blends).map(|picture| (picture, noise));
-        let inpainting = Inpainting { mask: latent_mask, soft: inpaint.soft, kept, seen };
-        Ok(Start { latents, inpainting: Some(inpainting), reference: None })
+        let inpainting = Inpainting { mask: latent_mask, soft: inpaint.soft, kept };
+        Ok(Start { inpainting: Some(inpainting), seen, ..Start::at(latents) })
+    }
+
+    /// The masked picture and the mask, of the pixels and of the latents, for a denoiser that sees them.
+    fn masked(
+        &mut self,
+        pixels: &Tensor,
+        (mask, latent_mask): (&Mask, &Tensor),
+        shape: &[usize; 4],
+    ) -> Result<Option<Seen>> {
+        let family = &self.plan.family;
+        match family.sees() {
+            Sees::MaskedPicture => {}
+            // Before the map.
+            Sees::Map => return Ok(None),
+            Sees::Nothing | Sees::Picture | Sees::Unknown => {
+                self.pass_over(shape)?;
+                return Ok(None);
+            }
+        }
+        let masked = mask_to_tensor(mask, &self.machine.device)?.gt(0.0)?.to_dtype(DType::F32)?;
+        let picture = self.encode(&pixels.broadcast_mul(&masked.affine(-1.0, 1.0)?)?, 1)?;
+        let seen = match family.denoiser {
+            DenoiserConfig::Flux(_) => Seen::masked_pixels(&masked, &picture)?,
+            _ => Seen::masked_latents(&latent_mask.gt(0.0)?.to_dtype(DType::F32)?, &picture)?,
+        };
+        Ok(Some(seen))
+    }
+
+    /// Draws what the reference draws for the latents of a picture that it encodes for nothing: what is drawn later depends on that.
+    fn pass_over(&mut self, shape: &[usize; 4]) -> Result<()> {
+        self.draw(&[1, shape[1], shape[2], shape[3]]).map(drop)
     }
 
     /// Standard normal numbers, on the device.
@@ -181,10 +231,12 @@ impl Encoder<'_> {
         Ok(posterior)
     }
 
-    /// Latents of pictures `[b, 3, height, width]` in -1..1, drawn from the encoder's distribution, as the denoiser takes them.
-    fn encode(&mut self, pixels: &Tensor) -> Result<Tensor> {
+    /// Latents of a picture `[1, 3, height, width]` in -1..1, drawn from the encoder's distribution so many times, as the denoiser takes
+    /// them.
+    fn encode(&mut self, pixels: &Tensor, times: usize) -> Result<Tensor> {
         let posterior = self.posterior(pixels)?;
-        let noise = self.draw(posterior.mean.dims())?;
+        let (_, channels, height, width) = posterior.mean.dims4()?;
+        let noise = self.draw(&[times, channels, height, width])?;
         self.plan.family.from_encoder(&posterior.sample(&noise)?)
     }
 }

@@ -30,6 +30,7 @@ mod preview;
 mod provenance;
 mod reference;
 mod sample;
+mod sees;
 mod skipped_layers;
 mod survey;
 mod transformed;
@@ -48,6 +49,7 @@ pub use model::{Engine, Model};
 pub use plan::{random_seed, Plan};
 pub use planned_loras::PlannedLora;
 pub use preview::PreviewMethod;
+pub use sees::Sees;
 pub use survey::survey;
 
 use crate::Result;

@@ -14,9 +14,9 @@ use crate::pipeline::planned_loras::Loras;
 use crate::pipeline::reference::Reference;
 use crate::pipeline::turbo::{self, Guessed};
 use crate::pipeline::{distilled, effects, skipped_layers, DenoiserConfig, PlannedLora};
-use crate::request::{Inpaint, Task};
+use crate::request::{limits, Inpaint, Task};
 use crate::sampling::Schedule;
-use crate::{Request, Result};
+use crate::{Error, Request, Result};
 
 /// Strengths where none is said: diffusers'. The help of `--strength` names them.
 const IMAGE_STRENGTH: f64 = 0.8;
@@ -68,7 +68,7 @@ impl Plan {
     pub fn of(files: ModelFiles, request: &Request) -> Result<Self> {
         let mut request = request.clone();
         let mut family = Family::detect(&files)?;
-        family.check_task(request.task(), &files.name())?;
+        family.check_task(&request, &files.name())?;
         request.validate()?;
         // What is known of a model is known of its own denoiser.
         let known = hub::known_defaults(&request.model).filter(|_| request.parts.unet.is_none());
@@ -77,7 +77,7 @@ impl Plan {
             turbo::correct(&mut family);
         }
         let known = known.or(guessed.as_ref().map(Guessed::defaults));
-        let defaults = family.defaults(files.is_built_in()).or_known(known);
+        let defaults = control::defaults(&request, &family, family.defaults(files.is_built_in())).or_known(known);
         let Given { canvas, reference, mut notes, mut warnings } = Given::read(&mut request, &defaults, &family)?;
         notes.extend(guessed.map(|guessed| guessed.to_string()));
         let loras = Loras::find(&request, &files)?;
@@ -91,12 +91,13 @@ impl Plan {
         let (shown, read) = control::read(&mut request)?;
         notes.extend(read);
         if canvas.is_none() {
-            notes.extend(control::size(&mut request, &shown)?);
+            notes.extend(control::size(&mut request, &shown, family.side_step())?);
         }
         fill_in(&mut request, &defaults, &family);
         request.validate()?;
         let size = (request.image.width.unwrap_or_default(), request.image.height.unwrap_or_default());
         family.check_size(size)?;
+        check_guidance(&request, &family)?;
         skipped_layers::check(&request, &family, is_guided(&request, &family))?;
         let (controls, said) = control::plan(&mut request, shown, canvas.as_deref(), (&family, &files))?;
         notes.extend(said);
@@ -183,6 +184,12 @@ impl Plan {
     #[must_use]
     pub fn strength(&self) -> f64 {
         strength(&self.request)
+    }
+
+    /// The control map that the denoiser itself is shown.
+    #[must_use]
+    pub fn own_map(&self) -> Option<&RgbImage> {
+        self.controls.iter().find(|control| control.net.is_none()).map(|control| &control.picture)
     }
 
     /// The whole picture, where only a part of it was painted.
@@ -278,6 +285,18 @@ fn is_guided(request: &Request, family: &Family) -> bool {
         DenoiserConfig::Unet(_) | DenoiserConfig::Mmdit(_) => {
             sampling.guidance.is_some_and(|g| g > 1.0) && !family.denoiser.takes_guidance()
         }
+    }
+}
+
+/// Guidance by another prediction leaves nothing of the picture long before scales that models take which were trained on them.
+fn check_guidance(request: &Request, family: &Family) -> Result<()> {
+    let most = *limits::LED_AWAY.end();
+    match request.sampling.guidance {
+        Some(guidance) if guidance > most && !family.denoiser.takes_guidance() => Err(Error::usage(
+            format!("`--guidance`: {guidance} is above {most}"),
+            format!("the nearest is {most}; more is for models that take the scale as an input, such as FLUX.1 Fill"),
+        )),
+        _ => Ok(()),
     }
 }
 

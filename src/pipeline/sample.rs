@@ -9,11 +9,11 @@ use crate::pipeline::batch::Batch;
 use crate::pipeline::control::{Guides, Parts};
 use crate::pipeline::decode;
 use crate::pipeline::encode::{time_ids, Encoding};
-use crate::pipeline::inpaint::Inpainting;
 use crate::pipeline::latents::Start;
 use crate::pipeline::model::Model;
 use crate::pipeline::prepared::PreparedTexts;
 use crate::pipeline::preview::Previewer;
+use crate::pipeline::sees::Seen;
 use crate::pipeline::transformed::{Flux, Sd3};
 use crate::pipeline::{Denoiser as Network, Event, Events, Machine, Phase, Plan};
 use crate::sampling::{self, guidance, Denoiser, Noise, Step};
@@ -37,9 +37,8 @@ pub fn sample(
     events: &mut dyn Events,
 ) -> Result<Tensor> {
     let begun = Instant::now();
-    let Start { latents, inpainting, reference } = start;
-    let inpainting = inpainting.as_ref();
-    let mut denoiser = denoiser(plan, model, text, (inpainting, reference.as_ref()), latents.device())?;
+    let Start { latents, inpainting, seen, reference } = start;
+    let mut denoiser = denoiser(plan, model, text, (seen.as_ref(), reference.as_ref()), latents.device())?;
     events.on(Event::Begin { phase: Phase::Sample, total: plan.schedule.steps() })?;
     let mut watch = |step: &Step<'_>| {
         if step.complete {
@@ -53,24 +52,24 @@ pub fn sample(
                 }
             }
         }
-        inpainting.map_or(Ok(None), |inpainting| inpainting.after_call(&plan.schedule, step))
+        inpainting.as_ref().map_or(Ok(None), |inpainting| inpainting.after_call(&plan.schedule, step))
     };
     let latents = sampling::sample(&plan.schedule, denoiser.as_mut(), noise, latents, &mut watch)?;
     events.on(Event::End { phase: Phase::Sample, seconds: begun.elapsed().as_secs_f64() })?;
     Ok(latents)
 }
 
-/// The plan's denoiser for this text, on this device, with what it keeps or sees of a picture.
+/// The plan's denoiser for this text, on this device, with what it sees beside the latents: as more channels, and as a picture.
 pub(super) fn denoiser<'a>(
     plan: &'a Plan,
     model: &'a Model,
     text: &'a Encoding,
-    (inpainting, reference): (Option<&'a Inpainting>, Option<&'a Tensor>),
+    (seen, reference): (Option<&'a Seen>, Option<&'a Tensor>),
     device: &Device,
 ) -> Result<Box<dyn Denoiser + 'a>> {
     Ok(match model.denoiser()? {
-        Network::Unet(unet) => Box::new(Guided::new(plan, (model, unet), text, inpainting, device)?),
-        Network::Flux(network) => Box::new(Flux { plan, network, text, reference }),
+        Network::Unet(unet) => Box::new(Guided::new(plan, (model, unet), text, seen, device)?),
+        Network::Flux(network) => Box::new(Flux { plan, network, text, seen, reference }),
         Network::Mmdit(network) => Box::new(Sd3 { plan, network, text }),
     })
 }
@@ -104,7 +103,7 @@ struct Guided<'a> {
     plan: &'a Plan,
     unet: &'a UNet2DConditionModel,
     text: &'a Encoding,
-    inpainting: Option<&'a Inpainting>,
+    seen: Option<&'a Seen>,
     guides: Guides<'a>,
     /// SDXL's sizes, `[1, 6]`.
     time_ids: Tensor,
@@ -117,7 +116,7 @@ struct Guided<'a> {
 
 impl Denoiser for Guided<'_> {
     fn predict(&mut self, model_input: &Tensor, timestep: f64, step: usize) -> Result<Tensor> {
-        let model_input = &self.inpainting.map_or_else(|| Ok(model_input.clone()), |i| i.shown_to_unet(model_input))?;
+        let model_input = &self.seen.map_or_else(|| Ok(model_input.clone()), |seen| seen.beside(model_input))?;
         let text = self.text;
         // Prompts count their steps from 1.
         let positive = text.positive.at_step(step + 1);
@@ -133,7 +132,7 @@ impl<'a> Guided<'a> {
         plan: &'a Plan,
         (model, unet): (&'a Model, &'a UNet2DConditionModel),
         text: &'a Encoding,
-        inpainting: Option<&'a Inpainting>,
+        seen: Option<&'a Seen>,
         device: &Device,
     ) -> Result<Self> {
         let time_ids = time_ids(&plan.request, device)?;
@@ -142,7 +141,7 @@ impl<'a> Guided<'a> {
         let timestep_cond = width.map(|width| guidance_embedding(guidance, width, &time_ids)).transpose()?;
         let guides = Guides::new(plan, &model.controls, device)?;
         let prepared = PreparedTexts::default();
-        Ok(Guided { plan, unet, text, inpainting, guides, time_ids, timestep_cond, prepared, calls: 0 })
+        Ok(Guided { plan, unet, text, seen, guides, time_ids, timestep_cond, prepared, calls: 0 })
     }
 
     fn guided(

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use crate::models::flux::{FluxInput, FluxTransformer};
 use crate::models::mmdit::{Mmdit, MmditInput};
 use crate::pipeline::encode::Encoding;
+use crate::pipeline::sees::Seen;
 use crate::pipeline::Plan;
 use crate::sampling::{guidance, Denoiser};
 use crate::text::Conditioning;
@@ -15,6 +16,8 @@ pub(super) struct Flux<'a> {
     pub(super) plan: &'a Plan,
     pub(super) network: &'a FluxTransformer,
     pub(super) text: &'a Encoding,
+    /// What Fill, Canny and Depth are shown beside the latents.
+    pub(super) seen: Option<&'a Seen>,
     /// Latents of the picture that is seen beside what is painted.
     pub(super) reference: Option<&'a Tensor>,
 }
@@ -23,10 +26,11 @@ impl Denoiser for Flux<'_> {
     fn predict(&mut self, model_input: &Tensor, timestep: f64, step: usize) -> Result<Tensor> {
         let sampling = &self.plan.request.sampling;
         let guidance = self.network.config().guidance_embeds.then(|| sampling.guidance.unwrap_or_default());
+        let sample = &self.seen.map_or_else(|| Ok(model_input.clone()), |seen| seen.beside(model_input))?;
         let run = |conditioning: &Conditioning| {
             let (text, pooled) = repeated(conditioning, model_input.dim(0)?)?;
             let (text, pooled, reference) = (&text, &pooled, self.reference);
-            let input = FluxInput { sample: model_input, reference, timestep, text, pooled, guidance };
+            let input = FluxInput { sample, reference, timestep, text, pooled, guidance };
             Ok::<_, Error>(self.network.forward(&input)?)
         };
         let cond = run(self.text.positive.at_step(step + 1))?;

@@ -12,7 +12,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Control {
-    /// The ControlNet as the user named it: a path, a short name, a repository, or a kind ("canny").
+    /// The ControlNet as the user named it: a path, a short name, a repository, or a kind ("canny"). For models that are shown the map
+    /// themselves it is the kind.
     pub model: String,
     /// Which kind of map it is shown ("canny"); absent where the net's name tells.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -35,7 +35,7 @@ impl SkipLayers {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        within("skip_layers.scale", Some(self.scale), &limits::GUIDANCE)?;
+        within("skip_layers.scale", Some(self.scale), &limits::LED_AWAY)?;
         within("skip_layers.start", Some(self.start), &limits::FRACTION)?;
         within("skip_layers.stop", Some(self.stop), &limits::FRACTION)?;
         if self.layers.is_empty() {

@@ -96,8 +96,8 @@ fn a_part_that_is_missing_or_strange_is_named() {
     fs::write(&config, text).unwrap();
     fs::remove_file(folder.join("text_encoder_2/model-00002-of-00002.safetensors")).unwrap();
     refused("model-00002-of-00002");
-    replace(&folder.join("model_index.json"), "FluxPipeline", "FluxFillPipeline");
-    refused("Fill");
+    replace(&folder.join("model_index.json"), "FluxPipeline", "FluxControlNetPipeline");
+    refused("FluxControlNetPipeline");
 }
 
 #[test]

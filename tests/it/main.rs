@@ -57,3 +57,4 @@ mod transformer_files;
 mod usage_errors;
 mod verify;
 mod verify_cache;
+mod wide_flux;

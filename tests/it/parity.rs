@@ -5,7 +5,8 @@
 //! timesteps (`turbo`), truncated timesteps (`karras`), steps found by their timestep (`heun`, `pndm`), a default sampler that
 //! is not the model's (`own-scheduler`), noise from another generator (`eta`, `euler-a`), truncated pixels, and a prediction
 //! type that is guessed (`sd21`). With a picture to begin with: draws in another order (these VAEs' variance is large), a wrong
-//! first step, noise of a wrong level put back around the mask, a mask that is ignored, wrong channels for an inpainting model.
+//! first step, noise of a wrong level put back around the mask, a mask that is ignored, wrong channels for an inpainting
+//! model or for one that is shown a map.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use crate::controlnet::union;
 use crate::kontext::kontext;
 use crate::support::{copy, difference, pixels, Sandbox};
+use crate::wide_flux::wide_flux;
 
 #[derive(Deserialize)]
 struct Case {
@@ -40,6 +42,7 @@ fn compare(prefix: &str) {
         let sandbox = Sandbox::new();
         let model = match case.model.as_str() {
             "flux-kontext" => kontext(&sandbox),
+            "flux-fill" | "flux-control" => wide_flux(&case.model, &sandbox),
             model => fixtures().join("models").join(model),
         };
         for given in ["picture.png", "mask.png", "map.png"] {

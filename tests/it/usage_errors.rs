@@ -12,7 +12,7 @@ fn each_wrong_value_is_refused_with_what_to_give_instead() {
         (&["x", "--steps", "200"], &["--steps", "nearest is 150"]),
         (&["x", "--guidance", "-1"], &["--guidance", "nearest is 0"]),
         (&["x", "--guidance", "25"], &["--guidance", "nearest is 20"]),
-        (&["x", "--guidance", "nan"], &["--guidance", "0 to 20"]),
+        (&["x", "--guidance", "nan"], &["--guidance", "0 to 100"]),
         (&["x", "--scheduler", "eular"], &["scheduler `eular`", "did you mean `euler`?"]),
         (&["x", "--scheduler", "euler-karras", "--sigmas", "beta"], &["karras", "beta"]),
         (&["x", "--count", "0"], &["--count", "1"]),

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Pictures of the tiny FLUX, as dev and as Kontext, and Stable Diffusion 3.5 by diffusers, for `tests/it/parity.rs`.
+"""Pictures of the tiny FLUX, as dev and as Kontext, its wide relatives and Stable Diffusion 3.5 by diffusers, for `tests/it/parity.rs`.
 
 Adds to tests/fixtures/pictures what `pictures.py` leaves there: lines of cases.json and a PNG for each picture. Run it after that one:
 
     python3 tools/reference/flow_pictures.py
 """
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import diffusers as d
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "fixtures"
 OUT = FIXTURES / "pictures"
@@ -19,6 +21,9 @@ PROMPT = "a photo of a red cat"
 SIZE = {"width": 64, "height": 80}
 FLUX = {None: d.FluxPipeline, "img2img": d.FluxImg2ImgPipeline, "inpaint": d.FluxInpaintPipeline}
 KONTEXT = {None: d.FluxKontextPipeline, "img2img": d.FluxKontextPipeline}
+FILL = {"inpaint": d.FluxFillPipeline}
+CONTROL = {None: d.FluxControlPipeline, "img2img": d.FluxControlImg2ImgPipeline,
+           "inpaint": d.FluxControlInpaintPipeline}
 SD3 = {None: d.StableDiffusion3Pipeline, "img2img": d.StableDiffusion3Img2ImgPipeline,
        "inpaint": d.StableDiffusion3InpaintPipeline}
 
@@ -46,8 +51,34 @@ KONTEXT_CASES = [
     ("flux-kontext-batch", "img2img", 3, {"guidance": 2.5, "true_cfg": 2.0, "negative": "blurry", "tokens": 64, "batch": 2}),
     ("flux-kontext-text", None, 2, {"guidance": 3.5}),
 ]
+FILL_CASES = [
+    ("flux-fill", "inpaint", 4, {"guidance": 30.0}),
+    ("flux-fill-strength", "inpaint", 5, {"guidance": 30.0, "strength": 0.7, "batch": 2}),
+]
+CONTROL_CASES = [
+    ("flux-control", None, 4, {"guidance": 30.0, "map": True, "batch": 2}),
+    ("flux-control-img2img", "img2img", 5, {"guidance": 10.0, "map": True, "strength": 0.7}),
+    ("flux-control-inpaint", "inpaint", 4, {"guidance": 10.0, "map": True, "strength": 0.8}),
+]
+MODELS = ("flux-dev", "flux-kontext", "sd35", "flux-fill", "flux-control")
 XLABS = {"qkv_lora1": ["to_q", "to_k", "to_v"], "qkv_lora2": ["add_q_proj", "add_k_proj", "add_v_proj"],
          "proj_lora1": ["to_out.0"], "proj_lora2": ["to_add_out"]}
+
+
+def assembled(model, folder):
+    """The folder of a model: that of `flux-dev` with what a wide relative of it has instead."""
+    if model not in ("flux-fill", "flux-control"):
+        return FIXTURES / "models" / model
+    own, parts = FIXTURES / "models" / model, "transformer/diffusion_pytorch_model"
+    shutil.copytree(FIXTURES / "models" / "flux-dev", folder)
+    tensors = {}
+    for shard in sorted(folder.glob(parts + "-*")):
+        tensors |= load_file(shard)
+        shard.unlink()
+    (folder / (parts + ".safetensors.index.json")).unlink()
+    shutil.copytree(own, folder, dirs_exist_ok=True)
+    save_file(tensors | load_file(own / (parts + ".safetensors")), folder / (parts + ".safetensors"))
+    return folder
 
 
 def add_xlabs(transformer, file, scale):
@@ -94,6 +125,10 @@ def options(model, case):
         ours["--lora"] = "{}:{}".format(*o["lora"])
     if "no_t5" in o:
         ours["--no-t5"] = None
+    if "map" in o:
+        ours |= {"--control": "canny=map.png", "--preprocessor": "none"}
+        theirs["control_image"] = Image.open(OUT / "given" / "map.png").convert("RGB").resize(
+            (SIZE["width"], SIZE["height"]), Image.LANCZOS)
     if model == "flux-kontext":
         theirs["max_area"] = SIZE["width"] * SIZE["height"]
     if command and model == "flux-kontext":
@@ -111,15 +146,17 @@ def options(model, case):
 
 def main():
     torch.set_num_threads(1)
-    table = [row for row in json.loads((OUT / "cases.json").read_text())
-             if row["model"] not in ("flux-dev", "flux-kontext", "sd35")]
+    table = [row for row in json.loads((OUT / "cases.json").read_text()) if row["model"] not in MODELS]
     number = 300
     for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES), ("flux-dev", FLUX, LORA_CASES),
-                                ("sd35", SD3, SKIP_CASES), ("flux-kontext", KONTEXT, KONTEXT_CASES)):
+                                ("sd35", SD3, SKIP_CASES), ("flux-kontext", KONTEXT, KONTEXT_CASES),
+                                ("flux-fill", FILL, FILL_CASES), ("flux-control", CONTROL, CONTROL_CASES)):
         for case in cases:
             number += 1
             without = {"text_encoder_3": None, "tokenizer_3": None} if "no_t5" in case[3] else {}
-            pipe = kinds[case[1]].from_pretrained(FIXTURES / "models" / model.replace("kontext", "dev"), torch_dtype=torch.float32, **without)
+            with tempfile.TemporaryDirectory() as folder:
+                folder = assembled(model.replace("kontext", "dev"), Path(folder) / model)
+                pipe = kinds[case[1]].from_pretrained(folder, torch_dtype=torch.float32, **without)
             pipe.set_progress_bar_config(disable=True)
             if "lora" in case[3]:
                 add_xlabs(pipe.transformer, *case[3]["lora"])
@@ -128,7 +165,8 @@ def main():
             for index, image in enumerate(pictures):
                 image.save(OUT / f"{case[0]}-{index}.png", optimize=True)
             ours["--seed"] = str(number)
-            table.append({"name": case[0], "model": model, "command": case[1] or "generate", "pictures": len(pictures),
+            command = case[1] or ("controlnet" if "map" in case[3] else "generate")
+            table.append({"name": case[0], "model": model, "command": command, "pictures": len(pictures),
                           "arguments": [word for pair in ours.items() for word in pair if word is not None]})
     lines = ",\n".join(json.dumps(row) for row in table)
     (OUT / "cases.json").write_text(f"[\n{lines}\n]\n")

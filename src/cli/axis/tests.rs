@@ -32,7 +32,7 @@ fn mistakes_are_those_of_the_option() {
         ("steps", "no axis", "steps=10,20,30"),
         ("steps=", "empty value", "steps=10,20,30"),
         ("steps=10,0", "0 is below 1", "give 1 to 150"),
-        ("guidance=7,30", "30 is above 20", "the nearest is 20"),
+        ("guidance=7,130", "130 is above 100", "the nearest is 100"),
         ("scheduler=eulr", "eulr", "`euler`"),
         ("seed=random", "`random`", "seed=1..4"),
         ("steps=30..10", "no range", "10..30/5"),

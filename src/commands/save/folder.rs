@@ -194,9 +194,7 @@ fn transformer_index(files: &ModelFiles) -> Result<Option<Map<String, Value>>> {
     const T5: (&str, &str) = ("transformers", "T5EncoderModel");
     let pipeline = files.pipeline()?;
     let (encoders, transformer) = match pipeline.as_str() {
-        "FluxPipeline" | "FluxKontextPipeline" => {
-            (vec![("transformers", "CLIPTextModel"), T5], "FluxTransformer2DModel")
-        }
+        flux if flux.starts_with("Flux") => (vec![("transformers", "CLIPTextModel"), T5], "FluxTransformer2DModel"),
         "StableDiffusion3Pipeline" => (vec![CLIP, CLIP, T5], "SD3Transformer2DModel"),
         _ => return Ok(None),
     };

@@ -10,8 +10,8 @@ use super::check::said;
 use super::report::RunReport;
 use crate::hub;
 use crate::image::input::Alpha;
-use crate::pipeline::{self, ComputeOptions, Engine, Event, Events, Family, Machine, Plan, Watch};
-use crate::request::{Inpaint, Input, Parts, PictureFile};
+use crate::pipeline::{self, ComputeOptions, Engine, Event, Events, Family, Machine, Plan, Sees, Watch};
+use crate::request::{Control, Inpaint, Input, Parts, PictureFile, Preprocessing};
 use crate::ui::Ui;
 use crate::{Error, Request, Result};
 
@@ -44,12 +44,19 @@ fn paint(model: &str, parts: Parts, compute: ComputeOptions, report: &mut RunRep
     request.sampling.steps = Some(STEPS);
     request.sampling.seed = Some(0);
     let family = Family::detect(&hub::resolve(&request.model, &request.parts)?)?;
+    let sees = family.sees();
     // The file goes when this ends.
-    let with_hole = family.sees_mask().then(picture_with_hole).transpose()?;
+    let with_hole = matches!(sees, Sees::MaskedPicture | Sees::Map).then(picture_with_hole).transpose()?;
     if let Some(path) = &with_hole {
         let picture = PictureFile { file: path.to_string_lossy().into_owned(), sha256: None };
-        request.input = Some(Input { picture, alpha: Alpha::Mask, ..Input::default() });
-        request.inpaint = Some(Inpaint::default());
+        if sees == Sees::Map {
+            let control =
+                Control { model: "canny".into(), picture, preprocessor: Preprocessing::None, ..Control::default() };
+            request.controls = vec![control];
+        } else {
+            request.input = Some(Input { picture, alpha: Alpha::Mask, ..Input::default() });
+            request.inpaint = Some(Inpaint::default());
+        }
     }
     let (width, height) = Plan::new(&request)?.size();
     (request.image.width, request.image.height) = (Some(width.min(SIDE)), Some(height.min(SIDE)));
@@ -59,7 +66,7 @@ fn paint(model: &str, parts: Parts, compute: ComputeOptions, report: &mut RunRep
     pipeline::run(&plan, &mut Engine::new(Machine::new(compute)?), Watch::default(), &mut Quiet(ui))
 }
 
-/// What models for inpainting are shown: a picture whose middle is transparent, and so is both picture and mask.
+/// What models for inpainting are shown: a picture whose middle is transparent, and so is both picture and mask; to others it is a map.
 fn picture_with_hole() -> Result<TempPath> {
     let middle = SIDE as u32 / 4..SIDE as u32 * 3 / 4;
     let picture = RgbaImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {

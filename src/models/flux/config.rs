@@ -13,7 +13,7 @@ const WHAT: &str = "FLUX transformer";
 pub struct FluxConfig {
     /// Latents to a side of a token; the packing of latents in twos is not counted.
     pub patch_size: usize,
-    /// Values of a token: four times the channels of the latents.
+    /// Values of a token: four times the channels of the latents, and of what some models see beside them.
     pub in_channels: usize,
     /// Values of a token of the output; those of the input when absent.
     pub out_channels: Option<usize>,
@@ -68,6 +68,12 @@ impl FluxConfig {
             return Err(contradictory(WHAT, format!("`axes_dims_rope` of {axes:?} for heads of {head}")));
         }
         Ok(config)
+    }
+
+    /// Values of a token of the output: four times the channels of the latents.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.out_channels.unwrap_or(self.in_channels)
     }
 
     /// Width of a token's vector inside.

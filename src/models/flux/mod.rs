@@ -18,7 +18,8 @@ const THETA: f64 = 10_000.0;
 
 /// What the network is asked.
 pub struct FluxInput<'a> {
-    /// Latents [b, channels, h, w], whose sides are even.
+    /// Latents [b, channels, h, w], whose sides are even, and behind them the channels of what some models see beside them: the masked
+    /// picture's latents and the mask's pixels, or a control map's latents.
     pub sample: &'a Tensor,
     /// Latents [b, channels, h', w'] of a picture that is seen and not painted, whose sides are even: FLUX.1 Kontext's.
     pub reference: Option<&'a Tensor>,
@@ -52,7 +53,7 @@ impl FluxTransformer {
     /// # Errors
     /// When the tensor library fails.
     pub fn new(config: &FluxConfig, params: &Params) -> Result<Self> {
-        let (width, outputs) = (config.width(), config.out_channels.unwrap_or(config.in_channels));
+        let width = config.width();
         let blocks = params.pp("transformer_blocks");
         let single_blocks = params.pp("single_transformer_blocks");
         Ok(FluxTransformer {
@@ -71,7 +72,7 @@ impl FluxTransformer {
                 .map(|i| SingleBlock::new(config, &single_blocks.pp(i)))
                 .collect::<Result<_>>()?,
             norm_out: Continuous::new(width, &params.pp("norm_out"))?,
-            proj_out: Linear::new(width, outputs, &params.pp("proj_out"))?,
+            proj_out: Linear::new(width, config.outputs(), &params.pp("proj_out"))?,
             config: config.clone(),
             dtype: params.precision().activation_dtype(params.device()),
         })

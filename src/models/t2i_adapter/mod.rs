@@ -8,7 +8,7 @@ mod tests;
 use candle_core::{DType, Result, Tensor};
 
 use self::config::BlockPlan;
-use crate::nn::{Activation, Conv2d, Conv2dConfig, ConvExtras, Params};
+use crate::nn::{unshuffle, Activation, Conv2d, Conv2dConfig, ConvExtras, Params};
 
 pub use self::config::{AdapterType, T2iAdapterConfig};
 
@@ -114,18 +114,6 @@ fn halved(x: &Tensor) -> Result<Tensor> {
         }
     };
     even(even(x.clone(), 2, height)?, 3, width)?.avg_pool2d(2)
-}
-
-/// A square of pixels becomes a pixel with more channels, row by row (torch's `pixel_unshuffle`): [b, c, h, w] to
-/// [b, c side side, h / side, w / side].
-fn unshuffle(x: &Tensor, side: usize) -> Result<Tensor> {
-    let (batch, channels, height, width) = x.dims4()?;
-    if height % side != 0 || width % side != 0 {
-        candle_core::bail!("a picture of {width}x{height} pixels cannot be divided into squares of {side}");
-    }
-    let x = x.reshape(&[batch, channels, height / side, side, width / side, side][..])?;
-    let x = x.permute(vec![0, 1, 3, 5, 2, 4])?.contiguous()?;
-    x.reshape((batch, channels * side * side, height / side, width / side))
 }
 
 /// The brightness of `picture` [b, 3, h, w] as Pillow weighs colours, [b, 1, h, w].

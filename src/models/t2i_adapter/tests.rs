@@ -38,13 +38,3 @@ fn sizes_that_are_odd_are_halved_upwards() {
     assert_eq!(halved.dims(), [1, 1, 2, 2]);
     assert_eq!(halved.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [3.0, 4.5, 7.5, 9.0]);
 }
-
-#[test]
-fn squares_become_channels_row_by_row() {
-    let x = Tensor::arange(0f32, 16., &Device::Cpu).unwrap().reshape((1, 2, 2, 4)).unwrap();
-    let y = unshuffle(&x, 2).unwrap();
-    assert_eq!(y.dims(), [1, 8, 1, 2]);
-    let values = [0., 2., 1., 3., 4., 6., 5., 7., 8., 10., 9., 11., 12., 14., 13., 15.];
-    assert_eq!(y.flatten_all().unwrap().to_vec1::<f32>().unwrap(), values);
-    assert!(unshuffle(&x, 4).unwrap_err().to_string().contains("4x2"));
-}

@@ -111,12 +111,13 @@ impl Posterior {
         Ok(Posterior { mean, logvar: moments.narrow(1, channels, channels)?.clamp(-30f32, 20f32)? })
     }
 
-    /// The latents that the standard normal `noise`, of the shape of the mean, picks from the distribution.
+    /// The latents that the standard normal `noise`, of the shape of the mean, picks from the distribution; of one picture's it may pick
+    /// several, [n, latent_channels, h, w].
     ///
     /// # Errors
     /// When the shapes do not fit.
     pub fn sample(&self, noise: &Tensor) -> Result<Tensor> {
-        &self.mean + (self.logvar.affine(0.5, 0.0)?.exp()? * noise)?
+        self.logvar.affine(0.5, 0.0)?.exp()?.broadcast_mul(noise)?.broadcast_add(&self.mean)
     }
 
     /// The most likely latents.

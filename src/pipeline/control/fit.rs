@@ -5,7 +5,7 @@ use crate::hub::ControlFiles;
 use crate::models::controlnet::ControlNetConfig;
 use crate::models::t2i_adapter::{AdapterType, T2iAdapterConfig};
 use crate::models::unet::UNetConfig;
-use crate::pipeline::Family;
+use crate::pipeline::{DenoiserConfig, Family};
 use crate::weights::detect;
 use crate::{Error, Result};
 
@@ -25,7 +25,14 @@ pub fn family_of(config: &UNetConfig) -> detect::Family {
 pub fn unet_of(family: &Family) -> Result<&UNetConfig> {
     family.denoiser.unet().ok_or_else(|| {
         let message = format!("ControlNets for {} are not supported yet", family.name());
-        Error::model(message, "leave out `--control`, or take a model of Stable Diffusion 1.x, 2.x or SDXL")
+        let hint = match family.denoiser {
+            DenoiserConfig::Flux(_) => {
+                "leave out `--control`, or take FLUX.1 Canny or Depth, which take a map themselves (`-m flux-canny`), or a model of \
+                 Stable Diffusion 1.x, 2.x or SDXL"
+            }
+            _ => "leave out `--control`, or take a model of Stable Diffusion 1.x, 2.x or SDXL",
+        };
+        Error::model(message, hint)
     })
 }
 

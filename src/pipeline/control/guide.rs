@@ -52,10 +52,11 @@ impl<'a> Guides<'a> {
     pub fn new(plan: &'a Plan, nets: &'a ControlNets, device: &Device) -> Result<Self> {
         let mut guides = Guides { nets: Vec::new(), adapters: Vec::new(), calls: plan.schedule.model_calls() };
         // In diffusers the first net decides for all, and one whose residuals are means takes guess mode with it.
-        let pools = plan.controls.first().is_some_and(|first| first.config.pools());
+        let pools = plan.controls.first().and_then(|first| first.net.as_ref()).is_some_and(|net| net.config.pools());
         let controls = plan.request.controls.iter().zip(&plan.controls);
         for (control, planned) in controls.filter(|(control, _)| control.scale != 0.0) {
-            let picture = to_tensor(planned, device)?;
+            let kind = planned.net.as_ref().and_then(|net| net.kind);
+            let picture = to_tensor(planned, kind, device)?;
             let net = match nets.loaded(&control.model)? {
                 Loaded::Net(net) => net,
                 Loaded::Adapter(adapter) => {
@@ -63,8 +64,8 @@ impl<'a> Guides<'a> {
                     continue;
                 }
             };
-            let hint = net.look(&picture, planned.kind)?;
-            let same = |guide: &&mut Guide| planned.kind.is_some() && guide.shown[0].0.model == control.model;
+            let hint = net.look(&picture, kind)?;
+            let same = |guide: &&mut Guide| kind.is_some() && guide.shown[0].0.model == control.model;
             match guides.nets.iter_mut().find(same) {
                 Some(guide) => guide.shown.push((control, hint)),
                 None => {
@@ -171,7 +172,7 @@ fn add(a: &Residuals, b: &Residuals) -> Result<Residuals> {
 
 /// A control picture as its net is shown it, `[1, 3, height, width]` f32 in 0..1; where it is masked -1, and black for nets that are
 /// for several kinds of maps.
-fn to_tensor(control: &PlannedControl, device: &Device) -> Result<Tensor> {
+fn to_tensor(control: &PlannedControl, kind: Option<usize>, device: &Device) -> Result<Tensor> {
     let (width, height) = control.picture.dimensions();
     let values: Vec<f32> = control.picture.as_raw().iter().map(|value| f32::from(*value) / 255.0).collect();
     let picture = Tensor::from_vec(values, (height as usize, width as usize, 3), device)?.permute((2, 0, 1))?;
@@ -179,7 +180,7 @@ fn to_tensor(control: &PlannedControl, device: &Device) -> Result<Tensor> {
     let Some(mask) = &control.mask else { return Ok(picture) };
     let masked = inpaint::to_tensor(mask, device)?.ge(0.5)?.to_dtype(DType::F32)?;
     let visible = picture.broadcast_mul(&masked.affine(-1.0, 1.0)?)?;
-    Ok(if control.kind.is_some() { visible } else { visible.broadcast_sub(&masked)? })
+    Ok(if kind.is_some() { visible } else { visible.broadcast_sub(&masked)? })
 }
 
 #[cfg(test)]

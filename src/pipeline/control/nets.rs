@@ -6,7 +6,7 @@ use super::config::ControlConfig;
 use crate::models::controlnet::ControlNetModel;
 use crate::models::t2i_adapter::T2iAdapter;
 use crate::nn::Params;
-use crate::pipeline::control::PlannedControl;
+use crate::pipeline::control::plan::PlannedNet;
 use crate::pipeline::finish::finish;
 use crate::pipeline::{Event, Events, Machine, Phase, Plan};
 use crate::{Error, Result};
@@ -27,13 +27,14 @@ impl ControlNets {
     /// # Errors
     /// [`Error::Weights`] or [`Error::Model`] when weights are missing, damaged, or do not fit their config.
     pub fn load(&mut self, plan: &Plan, machine: &Machine, events: &mut dyn Events) -> Result<()> {
-        let wanted = || plan.request.controls.iter().zip(&plan.controls);
+        let controls = || plan.request.controls.iter().zip(&plan.controls);
+        let wanted = || controls().filter_map(|(control, planned)| Some((control, planned.net.as_ref()?)));
         self.0.retain(|(name, _)| wanted().any(|(control, _)| control.model == *name));
-        let mut missing: Vec<(&str, &PlannedControl)> = Vec::new();
-        for (control, planned) in wanted() {
+        let mut missing: Vec<(&str, &PlannedNet)> = Vec::new();
+        for (control, net) in wanted() {
             let name = control.model.as_str();
             if self.get(name).is_none() && !missing.iter().any(|(other, _)| *other == name) {
-                missing.push((name, planned));
+                missing.push((name, net));
             }
         }
         if missing.is_empty() {
@@ -41,10 +42,10 @@ impl ControlNets {
         }
         let start = Instant::now();
         events.on(Event::Begin { phase: Phase::Load, total: missing.len() })?;
-        for (done, (name, planned)) in missing.into_iter().enumerate() {
-            let source = planned.files.weights_beside(|| plan.files.weights("unet"))?;
+        for (done, (name, net)) in missing.into_iter().enumerate() {
+            let source = net.files.weights_beside(|| plan.files.weights("unet"))?;
             let params = Params::handled(source, machine.precision, &machine.device, machine.handling(None));
-            let loaded = match &planned.config {
+            let loaded = match &net.config {
                 ControlConfig::Net(config) => {
                     Loaded::Net(Box::new(finish(ControlNetModel::new(config, &params), &params, events)?))
                 }

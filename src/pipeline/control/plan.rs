@@ -1,47 +1,50 @@
 //! [`PlannedControl`]: before any weights are read, which ControlNet it is, that it fits, and the picture that it is shown, at size.
+//! Models that are shown the picture themselves are in [`own_map`].
 
 use image::RgbImage;
 
 use super::config::ControlConfig;
 use super::fit::{check, family_of, of_another_family, unet_of};
-use super::kinds;
-use crate::control::{control_map, Preprocessor, Settings};
-use crate::hub::{Annotators, ControlFiles, ModelFiles};
-use crate::image::input::{fit, load, picture_size, Alpha, Mask, Resize, Source};
+use super::map::{Place, INPAINT};
+use super::{kinds, own_map};
+use crate::hub::{ControlFiles, ModelFiles};
+use crate::image::input::{load, picture_size, Alpha, Mask, Resize, Source};
 use crate::image::model_label;
 use crate::pipeline::canvas::Canvas;
-use crate::pipeline::Family;
-use crate::request::{limits, Control, Preprocessing, Request};
-use crate::{Error, Result};
+use crate::pipeline::{Family, Sees};
+use crate::request::{Control, Preprocessing, Request};
+use crate::Result;
 
-/// The kind of ControlNets that are shown the picture to be painted on, with its mask.
-const INPAINT: &str = "inpaint";
-/// Kinds of ControlNets that are shown pictures, and no maps.
-const TAKEN_AS_IT_IS: [&str; 3] = [INPAINT, "ip2p", "tile"];
-
-/// A ControlNet that was found and fits the model, and what it is shown.
+/// A control picture, and what it is shown to.
 #[derive(Debug, Clone)]
 pub struct PlannedControl {
+    /// The ControlNet; `None` where the model itself is shown the picture.
+    pub net: Option<PlannedNet>,
+    /// The picture, of the size of the one that is made.
+    pub picture: RgbImage,
+    /// What of it is hidden.
+    pub mask: Option<Mask>,
+}
+
+/// A ControlNet that was found and fits the model.
+#[derive(Debug, Clone)]
+pub struct PlannedNet {
     /// Where it lies.
     pub files: ControlFiles,
     /// What it is.
     pub config: ControlConfig,
     /// The number of the kind of map that it is shown, where it wants to be told.
     pub kind: Option<usize>,
-    /// What it is shown, of the size of the picture that is made.
-    pub picture: RgbImage,
-    /// What of that is hidden from it.
-    pub mask: Option<Mask>,
 }
 
 impl PlannedControl {
     /// Whether it is a ControlNet, which says something for each skip connection at each step.
     #[must_use]
     pub fn is_net(&self) -> bool {
-        matches!(self.config, ControlConfig::Net(_))
+        self.net.as_ref().is_some_and(|net| matches!(net.config, ControlConfig::Net(_)))
     }
 
-    /// What the ControlNet is shown, with black where it is hidden.
+    /// What is shown, with black where it is hidden.
     #[must_use]
     pub fn shown(&self) -> RgbImage {
         let mut picture = self.picture.clone();
@@ -71,15 +74,16 @@ pub fn read(request: &mut Request) -> Result<(Vec<RgbImage>, Vec<String>)> {
     Ok((pictures, notes))
 }
 
-/// The size of the first control picture becomes that of the picture to be made, as far as none is asked for. Returns what was rounded.
+/// The size of the first control picture becomes that of the picture to be made, whose sides are multiples of `step`, as far as none is
+/// asked for. Returns what was rounded.
 ///
 /// # Errors
 /// When that is smaller or larger than pictures can be.
-pub fn size(request: &mut Request, pictures: &[RgbImage]) -> Result<Option<String>> {
+pub fn size(request: &mut Request, pictures: &[RgbImage], step: usize) -> Result<Option<String>> {
     let (Some(control), Some(picture)) = (request.controls.first(), pictures.first()) else { return Ok(None) };
     let asked = (request.image.width, request.image.height);
     let how = control.resize.unwrap_or(Resize::Stretch);
-    let planned = picture_size(picture.dimensions(), asked, how, limits::SIDE_STEP)?;
+    let planned = picture_size(picture.dimensions(), asked, how, step)?;
     (request.image.width, request.image.height) = (Some(planned.width as usize), Some(planned.height as usize));
     Ok(planned.note)
 }
@@ -96,9 +100,11 @@ pub fn plan(
     (family, model): (&Family, &ModelFiles),
 ) -> Result<(Vec<PlannedControl>, Vec<String>)> {
     let side = |side: Option<usize>| side.unwrap_or_default() as u32;
-    let size = (side(request.image.width), side(request.image.height));
-    if request.controls.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+    let place = Place { size: (side(request.image.width), side(request.image.height)), canvas };
+    match request.controls.as_mut_slice() {
+        [] => return Ok((Vec::new(), Vec::new())),
+        controls if family.sees() == Sees::Map => return own_map::plan(controls, &pictures, place, &model.name()),
+        _ => {}
     }
     let (base, mut planned, mut notes) = (family_of(unet_of(family)?), Vec::new(), Vec::new());
     let unet = model.text("unet/config.json")?;
@@ -110,32 +116,17 @@ pub fn plan(
             return Err(of_another_family(&files, "ControlNet", own, (&model.name(), base), None));
         }
         let config = ControlConfig::read(&files, &unet)?;
-        check((&files, &config), (family, &model.name()), size)?;
+        check((&files, &config), (family, &model.name()), place.size)?;
         let kind = kind_of(control, &files, &config);
         let number = config.control_types().map(|types| kinds::of_union(&files.label(), types, kind.as_deref()));
         let number = number.transpose()?;
-        let placed = match canvas {
-            Some(canvas) => canvas.placed(&picture, control.resize),
-            None => fit(&picture, size, control.resize.unwrap_or(Resize::Stretch)),
-        };
-        let (preprocessing, note) = chosen(control, kind.as_deref(), &picture);
-        notes.extend(note);
-        let was_chosen = control.preprocessor == Preprocessing::Auto;
-        control.preprocessor = preprocessing;
-        let picture = match preprocessing {
-            Preprocessing::By(preprocessor) => {
-                let made = control_map(preprocessor, &placed, &Settings::default(), &Annotators);
-                let made = if was_chosen { made.map_err(or_as_it_is)? } else { made? };
-                notes.extend(made.notes);
-                made.map
-            }
-            Preprocessing::Auto | Preprocessing::None => placed,
-        };
+        let picture = place.map(control, kind.as_deref(), &picture, &mut notes)?;
         let mask = canvas.and_then(|canvas| canvas.mask.clone()).filter(|_| kind.as_deref() == Some(INPAINT));
         if kind.as_deref() == Some(INPAINT) && mask.is_none() {
             notes.push("the ControlNet for inpainting sees no mask: `sdgen inpaint --mask` gives it one".into());
         }
-        planned.push(PlannedControl { files, config, kind: number, picture, mask });
+        let net = Some(PlannedNet { files, config, kind: number });
+        planned.push(PlannedControl { net, picture, mask });
     }
     Ok((planned, notes))
 }
@@ -150,58 +141,25 @@ fn kind_of(control: &Control, files: &ControlFiles, config: &ControlConfig) -> O
     control.kind.clone().or_else(|| files.kind()).or_else(by_preprocessor)
 }
 
-/// Of a preprocessor that was chosen for the user and whose network is not here: there is another way.
-fn or_as_it_is(error: Error) -> Error {
-    match error {
-        Error::Model { message, hint: Some(hint) } => {
-            Error::model(message, format!("{hint}; `--preprocessor none` takes the picture as the map that it is"))
-        }
-        other => other,
-    }
-}
-
-/// What makes the map of `picture` for a ControlNet of this kind, and what to say about that where it was chosen for the user.
-fn chosen(control: &Control, kind: Option<&str>, picture: &RgbImage) -> (Preprocessing, Option<String>) {
-    let Preprocessing::Auto = control.preprocessor else { return (control.preprocessor, None) };
-    let file = model_label(&control.picture.file);
-    let Some(kind) = kind.filter(|kind| !TAKEN_AS_IT_IS.contains(kind)) else { return (Preprocessing::None, None) };
-    match Preprocessor::parse(kind) {
-        Ok(Preprocessor::Canny) if is_line_map(picture) => {
-            let note = format!(
-                "`{file}` is black and white: it is taken as a map of edges; `--preprocessor canny` makes one of it"
-            );
-            (Preprocessing::None, Some(note))
-        }
-        Ok(preprocessor) => {
-            let note = format!(
-                "{preprocessor} makes the map of `{file}`; `--preprocessor none` takes it as the map that it is"
-            );
-            (Preprocessing::By(preprocessor), Some(note))
-        }
-        Err(_) => {
-            let note = format!("there is no preprocessor for {kind}: `{file}` is taken as the map that it is");
-            (Preprocessing::None, Some(note))
-        }
-    }
-}
-
-/// Whether a picture has nothing but black and white.
-fn is_line_map(picture: &RgbImage) -> bool {
-    picture.pixels().all(|pixel| matches!(pixel.0, [0, 0, 0] | [255, 255, 255]))
-}
-
-/// The ControlNets and T2I-Adapters of a request that work at none of so many model calls, as warnings.
+/// The ControlNets and T2I-Adapters of a request that work at none of so many model calls, and what a model that is shown the map itself
+/// does not heed, as warnings.
 pub fn without_effect(request: &Request, planned: &[PlannedControl], calls: usize) -> Vec<String> {
     let controls = request.controls.iter().zip(planned);
-    let idle = controls.filter(|(control, _)| !(0..calls).any(|call| control.works_at(call, calls)));
-    idle.map(|(control, planned)| {
-        let why = match control.scale {
-            0.0 => "its scale is 0".to_string(),
-            _ => {
-                format!("none of {calls} calls of the model lies wholly between {} and {}", control.start, control.end)
-            }
-        };
-        format!("the {} {} has no effect: {why}", planned.config.what(), model_label(&control.model))
-    })
-    .collect()
+    let idle = |control: &Control| !(0..calls).any(|call| control.works_at(call, calls));
+    controls
+        .filter_map(|(control, planned)| {
+            let Some(net) = &planned.net else { return own_map::without_effect(control) };
+            idle(control).then(|| idle_net(control, net, calls))
+        })
+        .collect()
+}
+
+fn idle_net(control: &Control, net: &PlannedNet, calls: usize) -> String {
+    let why = match control.scale {
+        0.0 => "its scale is 0".to_string(),
+        _ => {
+            format!("none of {calls} calls of the model lies wholly between {} and {}", control.start, control.end)
+        }
+    };
+    format!("the {} {} has no effect: {why}", net.config.what(), model_label(&control.model))
 }

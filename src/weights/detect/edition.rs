@@ -34,12 +34,14 @@ impl Edition {
         }
         if has("single_transformer_blocks.0.proj_mlp.weight") {
             let (taken, given) = (side("x_embedder.weight", 1)?, side("proj_out.weight", 0)?);
-            return Some(match () {
-                () if taken == 2 * given => Edition::FluxControl,
-                () if taken != given => Edition::FluxFill,
-                () if has("time_text_embed.guidance_embedder.linear_1.weight") => Edition::FluxDev,
-                () => Edition::FluxSchnell,
-            });
+            let guided = has("time_text_embed.guidance_embedder.linear_1.weight");
+            return match taken {
+                // A masked picture as large as the latents, and 64 pixels of the mask to a latent, where latents have 16 channels.
+                taken if taken == 6 * given => Some(Edition::FluxFill),
+                taken if taken == 2 * given => Some(Edition::FluxControl),
+                taken if taken == given => Some(if guided { Edition::FluxDev } else { Edition::FluxSchnell }),
+                _ => None,
+            };
         }
         let normed = has("transformer_blocks.0.attn.norm_q.weight");
         has("pos_embed.proj.weight").then(|| match (normed, has("transformer_blocks.0.attn2.to_q.weight")) {

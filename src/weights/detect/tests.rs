@@ -171,6 +171,7 @@ fn transformers_are_told_apart_by_what_they_take() {
         ("flux-dev", Box::new(renamed("guidance_in")), "FLUX.1 schnell"),
         ("flux-dev", Box::new(taking(384)), "FLUX.1 Fill"),
         ("flux-dev", Box::new(taking(128)), "FLUX.1 Canny or Depth"),
+        ("flux-dev", Box::new(taking(96)), "a diffusion transformer"),
         // Chroma takes no pooled text.
         ("flux-dev", Box::new(renamed("vector_in")), "a diffusion transformer"),
         ("sd35", Box::new(|_: &mut Stored| {}), "SD 3.5 medium"),

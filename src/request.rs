@@ -10,6 +10,7 @@ mod lora;
 mod overlay;
 mod parts;
 mod quantize;
+mod redux;
 mod skip_layers;
 
 use clap::ValueEnum;
@@ -26,6 +27,7 @@ pub use self::input::{check_strength, Inpaint, Input, PictureFile, Task};
 pub use self::lora::Lora;
 pub use self::parts::Parts;
 pub use self::quantize::QuantizedType;
+pub use self::redux::{Redux, ReduxPicture};
 pub use self::skip_layers::SkipLayers;
 
 /// The version of the layout of [`Request`].
@@ -54,6 +56,8 @@ pub mod limits {
     pub const SIDE_STEP: usize = 8;
     /// How much a ControlNet counts.
     pub const CONTROL_SCALE: RangeInclusive<f64> = 0.0..=5.0;
+    /// By what a picture that stands for words, and the text before it, are multiplied.
+    pub const REDUX_SCALE: RangeInclusive<f64> = 0.0..=5.0;
     /// Pictures at once.
     pub const BATCH: RangeInclusive<usize> = 1..=64;
     /// Pixels by which a mask grows or shrinks.
@@ -87,6 +91,9 @@ pub struct Request {
     pub lora_dirs: Vec<String>,
     /// What to paint.
     pub prompt: Prompt,
+    /// Pictures in the place of words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redux: Option<Redux>,
     /// How to get there.
     pub sampling: Sampling,
     /// The picture's size and number.
@@ -219,6 +226,7 @@ impl Request {
         input::validate(self.input.as_ref(), self.inpaint.as_ref())?;
         self.loras.iter().try_for_each(Lora::validate)?;
         self.controls.iter().try_for_each(Control::validate)?;
+        self.redux.as_ref().map_or(Ok(()), Redux::validate)?;
         within("steps", sampling.steps, &limits::STEPS)?;
         within("guidance", sampling.guidance, &limits::GUIDANCE)?;
         within("true_cfg", sampling.true_cfg, &limits::LED_AWAY)?;
@@ -260,6 +268,7 @@ impl Default for Request {
             loras: Vec::new(),
             lora_dirs: Vec::new(),
             prompt: Prompt::default(),
+            redux: None,
             sampling: Sampling::default(),
             image: Image::default(),
             input: None,

@@ -86,6 +86,18 @@ pub fn mask(input: &InputArgs, mask: &MaskArgs) -> Result<()> {
     Ok(())
 }
 
+/// A file and up to `most` numbers behind it, with colons between. They are taken from the end, so that a path may have colons.
+pub fn numbers_behind(text: &str, most: usize) -> (&str, Vec<f64>) {
+    let (mut file, mut numbers) = (text, Vec::new());
+    // A file of that name is meant, whatever it ends in.
+    while numbers.len() < most && !Path::new(file).exists() {
+        let Some((before, number)) = file.rsplit_once(':') else { break };
+        let Ok(number) = number.trim().parse::<f64>() else { break };
+        (file, numbers) = (before, [vec![number], numbers].concat());
+    }
+    (file, numbers)
+}
+
 /// A path as part of the request.
 pub fn path(what: &str, path: &Path) -> Result<String> {
     path.to_str().map(Into::into).ok_or_else(|| {

@@ -91,7 +91,7 @@ impl ControlArgs {
     }
 }
 
-/// `MODEL[#KIND]=IMAGE[:SCALE[:START[:END]]]`. Numbers are taken from the end, so that a picture's path may have colons.
+/// `MODEL[#KIND]=IMAGE[:SCALE[:START[:END]]]`.
 ///
 /// # Errors
 /// [`Error::Usage`] for what is no such thing.
@@ -100,13 +100,7 @@ pub fn parse(text: &str) -> Result<Control> {
     let Some((model, rest)) = text.split_once('=').filter(|(model, rest)| !model.is_empty() && !rest.is_empty()) else {
         return Err(Error::usage(format!("`{text}` does not say which ControlNet is shown which picture"), FORM));
     };
-    let (mut file, mut numbers) = (rest, Vec::new());
-    // A file of that name is meant, whatever it ends in.
-    while numbers.len() < 3 && !Path::new(file).exists() {
-        let Some((before, number)) = file.rsplit_once(':') else { break };
-        let Ok(number) = number.trim().parse::<f64>() else { break };
-        (file, numbers) = (before, [vec![number], numbers].concat());
-    }
+    let (file, numbers) = checks::numbers_behind(rest, 3);
     if file.is_empty() {
         return Err(Error::usage(format!("`{text}` names no picture"), FORM));
     }

@@ -2,7 +2,7 @@
 //!
 //! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`sheet`], [`download`], [`verify`], [`info`], [`convert`],
 //! [`lora_merge`], [`preprocess`], [`bench`], [`preset`], [`config`], [`completions`], [`man`]), one a group of options that subcommands share
-//! ([`model`], [`lora`], [`prompt`], [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`save`],
+//! ([`model`], [`lora`], [`prompt`], [`redux`], [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`save`],
 //! [`general`]), [`shard`] and [`axis`] values of some; [`paint`] is the groups of those that make pictures. `layers` adds what files and
 //! variables say, `source` what a picture does. A value is checked by its
 //! parser in `values`, options against each other in `checks`; both say what to give instead. `reference` makes completions, man pages and
@@ -39,6 +39,7 @@ pub mod preset;
 pub mod preview;
 pub mod prompt;
 pub mod recipe;
+pub mod redux;
 pub mod reference;
 pub mod sampling;
 pub mod save;

@@ -13,6 +13,7 @@ use super::model::ModelArgs;
 use super::output::OutputArgs;
 use super::prompt::PromptArgs;
 use super::recipe::RecipeArgs;
+use super::redux::ReduxArgs;
 use super::sampling::{SamplingArgs, Seed};
 use crate::request::{Image, Parts, Prompt, Request, Sampling, BUILT_IN_MODEL};
 use crate::Result;
@@ -29,6 +30,9 @@ pub struct PaintArgs {
     /// What to paint.
     #[command(flatten)]
     pub prompt: PromptArgs,
+    /// Pictures in the place of words.
+    #[command(flatten)]
+    pub redux: ReduxArgs,
     /// How to get from noise to the picture.
     #[command(flatten)]
     pub sampling: SamplingArgs,
@@ -64,6 +68,7 @@ impl PaintArgs {
             loras: self.lora.loras()?,
             lora_dirs: self.lora.lora_dirs.iter().map(|path| checks::path("LoRAs", path)).collect::<Result<_>>()?,
             prompt: self.prompt()?,
+            redux: self.redux.redux()?,
             sampling: self.sampling()?,
             image: Image {
                 width: self.image.width,

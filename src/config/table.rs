@@ -199,6 +199,8 @@ pub static SETTINGS: &[Setting] = &[
     setting(Prompt, "embedding", Paths).key_is("embeddings"),
     setting(Prompt, "max-tokens", Number),
     setting(Prompt, "wildcards", Path),
+    setting(Prompt, "redux", Texts),
+    setting(Prompt, "redux-model", Path).of("redux"),
     setting(Sampling, "steps", Number),
     setting(Sampling, "guidance", Number),
     setting(Sampling, "true-cfg", Number),

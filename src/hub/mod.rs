@@ -23,6 +23,7 @@ mod model_weights;
 mod origin;
 mod parts;
 mod random;
+mod redux;
 pub mod registry;
 mod repo;
 mod resolve;
@@ -40,6 +41,7 @@ pub use model_files::ModelFiles;
 pub use model_weights::Content;
 pub use origin::Origin;
 pub use random::{random, Published};
+pub use redux::ReduxFiles;
 pub use repo::RepoId;
 pub use resolve::resolve;
 

@@ -70,6 +70,8 @@ pub enum Kind {
     Lora,
     /// A network that makes control maps.
     Annotator,
+    /// What makes words for FLUX.1 of pictures.
+    Redux,
 }
 
 impl Kind {
@@ -83,6 +85,7 @@ impl Kind {
             Kind::ControlNet => "controlnet",
             Kind::Lora => "lora",
             Kind::Annotator => "annotator",
+            Kind::Redux => "redux",
         }
     }
 }

@@ -124,7 +124,7 @@ fn place(model: &str) -> Result<Place> {
 }
 
 /// The path that a name is, or what it stands for in the cache.
-fn find(name: &str) -> Result<PathBuf> {
+pub(super) fn find(name: &str) -> Result<PathBuf> {
     let path = Path::new(name);
     // A link whose target is gone is a path that was meant.
     if path.symlink_metadata().is_ok() {

@@ -129,8 +129,12 @@ pub fn stored(request: &Request, model: &str, loras: &[&str]) -> Request {
     for control in &mut request.controls {
         control.model = model_label(&control.model);
     }
+    if let Some(redux) = &mut request.redux {
+        redux.model = model_label(&redux.model);
+    }
     let controls = request.controls.iter_mut().map(|control| &mut control.picture);
-    for file in picture.into_iter().chain(mask).chain(controls) {
+    let words = request.redux.iter_mut().flat_map(|redux| &mut redux.pictures).map(|shown| &mut shown.picture);
+    for file in picture.into_iter().chain(mask).chain(controls).chain(words) {
         file.file = model_label(&file.file);
     }
     request

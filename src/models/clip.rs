@@ -4,7 +4,8 @@ use candle_core::{DType, Result, Tensor};
 use serde::Deserialize;
 
 use super::config::{contradictory, parse, unsupported};
-use crate::nn::{causal_mask, Activation, Embedding, LayerNorm, Linear, MultiHeadAttention, Params};
+use super::encoder_layer::{EncoderLayer, EncoderSizes};
+use crate::nn::{causal_mask, Activation, Embedding, LayerNorm, Linear, Params};
 
 const WHAT: &str = "text encoder";
 
@@ -94,8 +95,15 @@ impl ClipTextModel {
         let model = if text_model.contains("final_layer_norm.weight") { text_model } else { params.clone() };
         let width = config.hidden_size;
         let embeddings = model.pp("embeddings");
+        let sizes = EncoderSizes {
+            width,
+            inner: config.intermediate_size,
+            heads: config.num_attention_heads,
+            eps: config.layer_norm_eps,
+            activation,
+        };
         let layers = (0..config.num_hidden_layers)
-            .map(|i| EncoderLayer::new(config, activation, &model.pp("encoder.layers").pp(i)))
+            .map(|i| EncoderLayer::new(&sizes, &model.pp("encoder.layers").pp(i)))
             .collect::<Result<_>>()?;
         let text_projection = params.contains("text_projection.weight");
         let text_projection = text_projection
@@ -218,45 +226,9 @@ impl ClipTextModel {
 fn through(layers: &[EncoderLayer], mut x: Tensor) -> Result<Tensor> {
     let mask = causal_mask(x.dim(1)?, x.device())?;
     for layer in layers {
-        x = layer.forward(&x, &mask)?;
+        x = layer.forward(&x, Some(&mask))?;
     }
     x.to_dtype(DType::F32)
-}
-
-/// Attention and feed-forward part, each behind a norm and around a residual.
-#[derive(Debug, Clone)]
-struct EncoderLayer {
-    layer_norm1: LayerNorm,
-    self_attn: MultiHeadAttention,
-    layer_norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
-    activation: Activation,
-}
-
-impl EncoderLayer {
-    fn new(config: &ClipTextConfig, activation: Activation, params: &Params) -> Result<Self> {
-        let (width, inner, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
-        let attention = params.pp("self_attn");
-        let projection = |name| Linear::new(width, width, &attention.pp(name));
-        let projections =
-            [projection("q_proj")?, projection("k_proj")?, projection("v_proj")?, projection("out_proj")?];
-        Ok(EncoderLayer {
-            layer_norm1: LayerNorm::new(width, eps, &params.pp("layer_norm1"))?,
-            self_attn: MultiHeadAttention::new(projections, config.num_attention_heads).method(params.attention()),
-            layer_norm2: LayerNorm::new(width, eps, &params.pp("layer_norm2"))?,
-            fc1: Linear::new(width, inner, &params.pp("mlp.fc1"))?,
-            fc2: Linear::new(inner, width, &params.pp("mlp.fc2"))?,
-            activation,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, mask: &Tensor) -> Result<Tensor> {
-        let normed = self.layer_norm1.forward(x)?;
-        let x = (x + self.self_attn.forward(&normed, &normed, Some(mask))?)?;
-        let inner = self.activation.forward(&self.fc1.forward(&self.layer_norm2.forward(&x)?)?)?;
-        x + self.fc2.forward(&inner)?
-    }
 }
 
 #[cfg(test)]

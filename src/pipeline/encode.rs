@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use crate::pipeline::model::Model;
 use crate::pipeline::{Event, Events, Machine, Phase, Plan};
-use crate::request::{Prompt, Weighting};
+use crate::request::{Prompt, Redux, Weighting};
 use crate::text::prompt::tags::without_tags;
 use crate::text::{EncodeOptions, Encoded};
 use crate::{Request, Result};
@@ -18,6 +18,8 @@ const MOST_KEPT: usize = 16;
 #[derive(Default)]
 pub struct Encodings {
     kept: Vec<(Text, Encoded)>,
+    /// The pictures that stood for words last, and what became of them.
+    pub(super) pictures: Option<(Redux, Tensor)>,
 }
 
 /// A text, and all else that its encoding depends on beside the model.

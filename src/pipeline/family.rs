@@ -16,6 +16,7 @@ use crate::{Error, Result};
 
 /// Pipelines of diffusers that a user may have and this version does not run.
 const OTHER_FAMILIES: &[(&str, &str)] = &[
+    ("FluxPriorRedux", "FLUX.1 Redux (for `--redux-model`)"),
     ("Flux", "FLUX (with more than a text)"),
     ("StableDiffusion3", "Stable Diffusion 3 (with more than a text)"),
     ("PixArt", "PixArt"),

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::kernels::memory::unused;
 use crate::models::unet::UNetConfig;
 use crate::pipeline::footprint::Footprint;
+use crate::pipeline::redux::PlannedRedux;
 use crate::pipeline::{DenoiserConfig, Family, Machine, Plan, PlannedControl, VaeTiling};
 use crate::{Error, Result};
 
@@ -114,7 +115,8 @@ fn of_sampling(plan: &Plan) -> u64 {
 fn of_denoiser(plan: &Plan, latents: (usize, usize)) -> u64 {
     let text = plan.request.prompt.max_tokens.unwrap_or(0);
     let seen = plan.reference_size().map_or(0, |size| plan.family.tokens(size));
-    let tokens = (plan.family.tokens(plan.size()) + seen + text) as u64;
+    let words = plan.redux.as_ref().map_or(0, PlannedRedux::tokens);
+    let tokens = (plan.family.tokens(plan.size()) + seen + text + words) as u64;
     match &plan.family.denoiser {
         DenoiserConfig::Unet(config) if !plan.controls.iter().any(PlannedControl::is_net) => of_unet(config, latents),
         DenoiserConfig::Unet(config) => of_unet(config, latents) + of_residuals(config, latents),

@@ -28,6 +28,7 @@ mod planned_loras;
 mod prepared;
 mod preview;
 mod provenance;
+mod redux;
 mod reference;
 mod sample;
 mod sees;
@@ -80,6 +81,7 @@ pub fn run(plan: &Plan, engine: &mut Engine, watch: Watch<'_>, events: &mut dyn 
     let (machine, model, encodings) = engine.parts()?;
     let text = encode::encode(plan, model, machine, encodings, events)?;
     model.free_text(plan, machine, events)?;
+    let text = redux::with_pictures(plan, text, encodings, machine, events)?;
     model.restore_denoiser(plan, machine, events)?;
     // Not before: it would delay the first step.
     model.hash.start();

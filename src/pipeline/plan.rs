@@ -11,6 +11,7 @@ use crate::pipeline::canvas::{Canvas, Prepared};
 use crate::pipeline::control::{self, PlannedControl};
 use crate::pipeline::family::{Defaults, Family};
 use crate::pipeline::planned_loras::Loras;
+use crate::pipeline::redux::{self, PlannedRedux};
 use crate::pipeline::reference::Reference;
 use crate::pipeline::turbo::{self, Guessed};
 use crate::pipeline::{distilled, effects, skipped_layers, DenoiserConfig, PlannedLora};
@@ -43,6 +44,8 @@ pub struct Plan {
     pub canvas: Option<Arc<Canvas>>,
     /// The picture that is seen beside what is painted, at the size at which it is.
     pub reference: Option<Arc<RgbImage>>,
+    /// What makes words of pictures.
+    pub redux: Option<PlannedRedux>,
     /// The ControlNets, in the request's order.
     pub controls: Vec<PlannedControl>,
     /// What was chosen for the user.
@@ -80,6 +83,8 @@ impl Plan {
         let defaults = control::defaults(&request, &family, family.defaults(files.is_built_in())).or_known(known);
         let Given { canvas, reference, mut notes, mut warnings } = Given::read(&mut request, &defaults, &family)?;
         notes.extend(guessed.map(|guessed| guessed.to_string()));
+        let (redux, said) = redux::plan(&mut request, &family)?;
+        notes.extend(said);
         let loras = Loras::find(&request, &files)?;
         notes.extend(loras.notes);
         if let Some((name, recipe)) = distilled::recipe(&loras.all)? {
@@ -125,7 +130,7 @@ impl Plan {
         warnings.extend(skipped_layers::without_effect(&request, schedule.steps()));
         warnings.extend(schedule.notes().iter().cloned());
         let loras = loras.all;
-        Ok(Plan { request, files, family, loras, schedule, canvas, reference, controls, notes, warnings })
+        Ok(Plan { request, files, family, loras, schedule, canvas, reference, redux, controls, notes, warnings })
     }
 
     /// Finds the LoRAs again, for prompts that have changed.

@@ -8,12 +8,18 @@ use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::controlnet::{ControlNetConfig, ControlNetModel};
 use crate::models::flux::{FluxConfig, FluxTransformer};
 use crate::models::mmdit::{Mmdit, MmditConfig};
+use crate::models::redux::{ReduxConfig, ReduxImageEncoder};
+use crate::models::siglip::{SiglipVisionConfig, SiglipVisionModel};
 use crate::models::t2i_adapter::{T2iAdapter, T2iAdapterConfig};
 use crate::models::t5::{T5Config, T5Encoder};
 use crate::models::unet::{UNet2DConditionModel, UNetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
 use crate::nn::{ParamSource, Params, Survey};
+use crate::weights::names::{siglip, Renamed};
 use crate::{Error, Result};
+
+/// Whose published names are others than those that the model has.
+const SIGLIP: &str = "SiglipVisionModel";
 
 /// How the tensors of `source` fit the network that a `config.json` describes; `class` is its class where the config does not say.
 /// `None` when this version does not have such a network.
@@ -22,9 +28,14 @@ use crate::{Error, Result};
 /// [`Error::Model`] when the config is damaged or asks for what the network does not compute; otherwise when the tensor
 /// library fails.
 pub fn survey(config: &str, class: Option<&str>, source: Arc<dyn ParamSource>) -> Result<Option<Survey>> {
-    let (tensors, params) = (Arc::clone(&source), Params::for_survey(source));
     let own = own_class(config)?;
-    let built = match own.as_deref().or(class) {
+    let class = own.as_deref().or(class);
+    let source: Arc<dyn ParamSource> = match class {
+        Some(SIGLIP) => Arc::new(Renamed::from_names(source, siglip::rename)),
+        _ => source,
+    };
+    let (tensors, params) = (Arc::clone(&source), Params::for_survey(source));
+    let built = match class {
         Some("UNet2DConditionModel") => UNet2DConditionModel::new(&UNetConfig::from_json(config)?, &params).map(drop),
         Some("ControlNetModel" | "ControlNetUnionModel") => {
             let config = ControlNetConfig::from_json(config)?.of_tensors(tensors.as_ref())?;
@@ -50,6 +61,10 @@ pub fn survey(config: &str, class: Option<&str>, source: Arc<dyn ParamSource>) -
         }
         Some("SD3Transformer2DModel") => {
             Mmdit::new(&MmditConfig::from_json(config)?, &params).map(drop).map_err(Into::into)
+        }
+        Some(SIGLIP) => SiglipVisionModel::new(&SiglipVisionConfig::from_json(config)?, &params).map(drop),
+        Some("ReduxImageEncoder") => {
+            ReduxImageEncoder::new(&ReduxConfig::from_json(config)?, &params).map(drop).map_err(Into::into)
         }
         Some("T5EncoderModel") => T5Encoder::new(&T5Config::from_json(config)?, &params).map(drop).map_err(Into::into),
         _ => return Ok(None),

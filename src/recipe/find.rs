@@ -49,9 +49,15 @@ impl<'a> Finder<'a> {
             "model" => model_here(text, hash, &self.places)?,
             "image" | "mask" => self.picture(text, hash, taken.option)?,
             "control" => self.control(text, hash)?,
+            "redux" => {
+                let (file, numbers) = before_numbers(text, 2);
+                format!("{}{numbers}", self.picture(file, hash, "redux")?)
+            }
             "lora" => self.lora(text, hash),
             "lora-dir" => return Ok(self.places.recall("lora", text, hash).and_then(|path| folder_of(&path))),
-            "unet" | "vae" | "clip-l" | "clip-g" | "t5" | "config" | "embedding" => self.part(taken.option, text),
+            "unet" | "vae" | "clip-l" | "clip-g" | "t5" | "config" | "embedding" | "redux-model" => {
+                self.part(taken.option, text)
+            }
             _ => text.into(),
         }))
     }
@@ -83,8 +89,7 @@ impl<'a> Finder<'a> {
     /// `MODEL#KIND=IMAGE:SCALE:START:END`.
     fn control(&self, text: &str, hash: Option<&str>) -> Result<String> {
         let (model, rest) = text.split_once('=').unwrap_or((text, ""));
-        let at = rest.rmatch_indices(':').nth(2).map_or(rest.len(), |(at, _)| at);
-        let (file, numbers) = rest.split_at(at);
+        let (file, numbers) = before_numbers(rest, 3);
         let (model, kind) = model.split_at(model.find('#').unwrap_or(model.len()));
         let (model, picture) = (self.part("controlnet", model), self.picture(file, hash, "control")?);
         Ok(format!("{model}{kind}={picture}{numbers}"))
@@ -145,6 +150,11 @@ pub fn model_here(name: &str, hash: Option<&str>, places: &Places) -> Result<Str
 /// The published model of a file whose hash begins so.
 fn by_hash(hash: &str) -> Option<&'static Entry> {
     registry::file_by_short_hash(hash).map(|(entry, _)| entry)
+}
+
+/// What stands before so many numbers, each behind a colon, and the rest.
+fn before_numbers(text: &str, count: usize) -> (&str, &str) {
+    text.split_at(text.rmatch_indices(':').nth(count - 1).map_or(text.len(), |(at, _)| at))
 }
 
 fn folder_of(path: &Path) -> Option<String> {

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::Recipe;
 use crate::image::SdgenChunk;
 use crate::request::{Control, ControlMode, Image, Inpaint, Input, LongPrompt, Lora, Parts, PictureFile, Prompt};
-use crate::request::{Request, Sampling, SkipLayers, Weighting};
+use crate::request::{Redux, ReduxPicture, Request, Sampling, SkipLayers, Weighting};
 use crate::sampling::{Prediction, Sampler, SigmaSpacing};
 
 /// All of it. Each field of the request is named here, so that none can be forgotten.
@@ -18,6 +18,7 @@ pub fn recipe(chunk: &SdgenChunk) -> Recipe {
         loras: listed,
         lora_dirs: _,
         prompt: text,
+        redux: seen,
         sampling: way,
         image: size,
         input: start,
@@ -29,6 +30,9 @@ pub fn recipe(chunk: &SdgenChunk) -> Recipe {
     parts(of_model, &mut recipe);
     loras(listed, chunk, &mut recipe);
     prompt(text, &mut recipe);
+    if let Some(seen) = seen {
+        redux(seen, &mut recipe);
+    }
     sampling(way, &mut recipe);
     image(size, &mut recipe);
     if let Some(start) = start {
@@ -100,6 +104,14 @@ fn prompt(prompt: &Prompt, recipe: &mut Recipe) {
     recipe.set_some("weighting", Some(weighting).filter(|w| **w != Weighting::default()).and_then(name));
     recipe.set_some("long-prompt", Some(long_prompt).filter(|l| **l != LongPrompt::default()).and_then(name));
     recipe.set_some("max-tokens", *max_tokens);
+}
+
+fn redux(redux: &Redux, recipe: &mut Recipe) {
+    let Redux { model, pictures } = redux;
+    for ReduxPicture { picture: PictureFile { file, sha256 }, scale, pooled_scale } in pictures {
+        recipe.push("redux", format!("{file}:{scale}:{pooled_scale}"), sha256.clone());
+    }
+    recipe.set("redux-model", model);
 }
 
 /// A recipe's prompt is whole: nothing is put around it.

@@ -79,8 +79,12 @@ impl Places {
         for control in &request.controls {
             self.remember("controlnet", &model_label(&control.model), None, &control.model);
         }
+        if let Some(redux) = &request.redux {
+            self.remember("redux-model", &model_label(&redux.model), None, &redux.model);
+        }
+        let words = request.redux.iter().flat_map(|redux| &redux.pictures).map(|shown| &shown.picture);
         let mask = request.inpaint.iter().filter_map(|inpaint| inpaint.mask.as_ref());
-        let pictures = request.input.iter().map(|input| &input.picture).chain(mask);
+        let pictures = request.input.iter().map(|input| &input.picture).chain(mask).chain(words);
         for PictureFile { file, sha256 } in pictures.chain(request.controls.iter().map(|control| &control.picture)) {
             self.remember("picture", &model_label(file), sha256.as_deref(), file);
         }

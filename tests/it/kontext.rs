@@ -115,6 +115,8 @@ fn a_file_is_known_by_its_name_or_what_it_says() {
     with("-m flux-kontext --unet other.safetensors".into());
     assert!(picture(&sandbox, "folder.png") == picture(&sandbox, "file.png"));
 
+    let verified = sandbox.run(["verify", "flux-kontext"]).succeeds();
+    assert!(verified.text().contains("model: FLUX.1, kontext"), "{}", verified.text());
     sandbox.run(["convert", "flux-kontext", "-o", "all.safetensors", "--layout", "single"]).succeeds();
     let told = sandbox.run(["info", "all.safetensors"]).succeeds();
     assert!(told.text().to_lowercase().contains("kontext"), "{}", told.text());

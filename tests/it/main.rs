@@ -46,6 +46,7 @@ mod presets;
 mod prompts;
 mod quantize;
 mod recipes;
+mod redux;
 mod sheet;
 mod single;
 mod single_file;

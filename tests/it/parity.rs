@@ -51,6 +51,9 @@ fn compare(prefix: &str) {
         for lora in ["sd15-kohya.safetensors", "sdxl-peft.safetensors", "flux-xlabs.safetensors"] {
             fs::copy(fixtures().join("lora").join(lora), sandbox.path(lora)).unwrap();
         }
+        if case.name.contains("redux") {
+            copy(&fixtures().join("models/flux-redux"), &sandbox.path("flux-redux"));
+        }
         if case.name.contains("control") {
             // Which kind a ControlNet is, its name tells.
             copy(&fixtures().join("models/controlnet-sd15"), &sandbox.path("controlnet-inpaint"));

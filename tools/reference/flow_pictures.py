@@ -61,6 +61,11 @@ CONTROL_CASES = [
     ("flux-control-inpaint", "inpaint", 4, {"guidance": 10.0, "map": True, "strength": 0.8}),
 ]
 MODELS = ("flux-dev", "flux-kontext", "sd35", "flux-fill", "flux-control")
+# Pictures in the place of words, each with its scale and the pooled one.
+REDUX_CASES = [
+    ("flux-dev-redux", None, 3, {"guidance": 3.5, "redux": [("picture.png", 0.8, 0.5)]}),
+    ("flux-dev-redux-two", None, 3, {"guidance": 2.5, "prompt": "", "redux": [("picture.png", 0.6, 1.0), ("map.png", 0.3, 0.0)]}),
+]
 XLABS = {"qkv_lora1": ["to_q", "to_k", "to_v"], "qkv_lora2": ["add_q_proj", "add_k_proj", "add_v_proj"],
          "proj_lora1": ["to_out.0"], "proj_lora2": ["to_add_out"]}
 
@@ -104,12 +109,23 @@ def paint(pipe, arguments):
     return pipe.image_processor.postprocess(decoded)
 
 
+def words_of_pictures(pipe, prompt, shown):
+    """What stands for a prompt with pictures."""
+    parts = {name: getattr(pipe, name) for name in ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")}
+    prior = d.FluxPriorReduxPipeline.from_pretrained(FIXTURES / "models" / "flux-redux", torch_dtype=torch.float32, **parts)
+    files, scales, pooled_scales = zip(*shown)
+    images = [Image.open(OUT / "given" / file).convert("RGB") for file in files]
+    return dict(prior(images, prompt=[prompt] * len(images), prompt_embeds_scale=list(scales),
+                      pooled_prompt_embeds_scale=list(pooled_scales)))
+
+
 def options(model, case):
     """What sdgen is asked, and what that is in diffusers."""
     command, steps, o = case[1], case[2], case[3]
-    ours = {"--prompt": PROMPT, "--steps": str(steps), "--guidance": str(o["guidance"]),
+    prompt = o.get("prompt", PROMPT)
+    ours = {"--prompt": prompt, "--steps": str(steps), "--guidance": str(o["guidance"]),
             "--width": str(SIZE["width"]), "--height": str(SIZE["height"])}
-    theirs = dict(prompt=PROMPT, num_inference_steps=steps, guidance_scale=o["guidance"], **SIZE)
+    theirs = dict(prompt=prompt, num_inference_steps=steps, guidance_scale=o["guidance"], **SIZE)
     pairs = {"true_cfg": ("--true-cfg", "true_cfg_scale"), "negative": ("--negative-prompt", "negative_prompt"),
              "tokens": ("--max-tokens", "max_sequence_length"), "strength": ("--strength", "strength"),
              "batch": ("--batch", "num_images_per_prompt"),
@@ -129,6 +145,9 @@ def options(model, case):
         ours |= {"--control": "canny=map.png", "--preprocessor": "none"}
         theirs["control_image"] = Image.open(OUT / "given" / "map.png").convert("RGB").resize(
             (SIZE["width"], SIZE["height"]), Image.LANCZOS)
+    if "redux" in o:
+        ours["--redux-model"] = "flux-redux"
+        ours |= {"--redux": [":".join(map(str, shown)) for shown in o["redux"]]}
     if model == "flux-kontext":
         theirs["max_area"] = SIZE["width"] * SIZE["height"]
     if command and model == "flux-kontext":
@@ -144,13 +163,20 @@ def options(model, case):
     return ours, theirs
 
 
+def words(options):
+    """Options as a command line; one with a list is given several times."""
+    listed = [(name, value) for name, values in options.items() for value in (values if isinstance(values, list) else [values])]
+    return [word for pair in listed for word in pair if word is not None]
+
+
 def main():
     torch.set_num_threads(1)
     table = [row for row in json.loads((OUT / "cases.json").read_text()) if row["model"] not in MODELS]
     number = 300
     for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES), ("flux-dev", FLUX, LORA_CASES),
                                 ("sd35", SD3, SKIP_CASES), ("flux-kontext", KONTEXT, KONTEXT_CASES),
-                                ("flux-fill", FILL, FILL_CASES), ("flux-control", CONTROL, CONTROL_CASES)):
+                                ("flux-fill", FILL, FILL_CASES), ("flux-control", CONTROL, CONTROL_CASES),
+                                ("flux-dev", FLUX, REDUX_CASES)):
         for case in cases:
             number += 1
             without = {"text_encoder_3": None, "tokenizer_3": None} if "no_t5" in case[3] else {}
@@ -161,13 +187,15 @@ def main():
             if "lora" in case[3]:
                 add_xlabs(pipe.transformer, *case[3]["lora"])
             ours, theirs = options(model, case)
+            if "redux" in case[3]:
+                theirs |= words_of_pictures(pipe, theirs.pop("prompt"), case[3]["redux"])
             pictures = paint(pipe, {"generator": torch.Generator("cpu").manual_seed(number), **theirs})
             for index, image in enumerate(pictures):
                 image.save(OUT / f"{case[0]}-{index}.png", optimize=True)
             ours["--seed"] = str(number)
             command = case[1] or ("controlnet" if "map" in case[3] else "generate")
             table.append({"name": case[0], "model": model, "command": command, "pictures": len(pictures),
-                          "arguments": [word for pair in ours.items() for word in pair if word is not None]})
+                          "arguments": words(ours)})
     lines = ",\n".join(json.dumps(row) for row in table)
     (OUT / "cases.json").write_text(f"[\n{lines}\n]\n")
 

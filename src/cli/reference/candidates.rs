@@ -41,7 +41,8 @@ fn tell(command: &str, arg: Arg) -> Arg {
         (_, "unet" | "clip_l" | "clip_g" | "t5" | "embeddings" | "weights" | "taesd") => {
             arg.add(or_files(Vec::new, &WEIGHTS))
         }
-        (_, "image" | "mask" | "from") => arg.add(or_files(|| names(["-"]), &PICTURES)),
+        (_, "redux_model") => arg.add(or_files(|| entries(|kind| kind == Kind::Redux), &[])),
+        (_, "image" | "mask" | "from" | "redux") => arg.add(or_files(|| names(["-"]), &PICTURES)),
         (_, "prompt_file") => arg.add(or_files(|| names(["-"]), &["txt", "jsonl"])),
         (_, "shard") => arg.add(known(|| names(["auto"]))),
         (_, "controls") => arg.add(ArgValueCompleter::new(control)),

@@ -46,7 +46,7 @@ pub fn of_plan(plan: &Plan, asked: &Request, args: &PaintArgs, ui: &mut Ui) {
     if asked.sampling.seed.is_none() {
         ui.note(&format!("seed {}", plan.request.sampling.seed.unwrap_or_default()));
     }
-    if plan.request.prompt.text.is_empty() {
+    if plan.request.prompt.text.is_empty() && plan.redux.is_none() {
         ui.note("the prompt is empty: the model paints what it likes");
     }
     for note in &plan.notes {

@@ -102,6 +102,10 @@ fn built_in_part(target: &str, files: &ModelFiles, part: &Component, network: Op
 
 /// What the scheduler's config adds to what the tensors tell.
 pub fn describe(report: &mut ModelReport, files: &ModelFiles) {
+    if files.pipeline().is_ok_and(|pipeline| pipeline == "FluxPriorReduxPipeline") {
+        (report.family, report.variant) = (Some(Family::Flux), Some("redux".into()));
+        return report.notes.push("it reads pictures for a model of FLUX.1: `--redux-model`".into());
+    }
     let scheduler = match files.text("scheduler/scheduler_config.json") {
         Ok(text) => text,
         // A file that does not say what it predicts is sound all the same.
@@ -119,6 +123,9 @@ pub fn describe(report: &mut ModelReport, files: &ModelFiles) {
             report.runs = Some(true);
             if family.is_turbo() {
                 report.variant = Some("turbo".into());
+            }
+            if family.appends_picture {
+                report.variant = Some("kontext".into());
             }
         }
         // What cannot be told from the tensors is no fault of the file.

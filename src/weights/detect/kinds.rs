@@ -40,7 +40,7 @@ enum At {
 }
 
 /// In this order: a ControlNet has also the names of a UNet, a LoRA those of what it changes.
-const SIGNS: [(At, &str, Other); 30] = [
+const SIGNS: [(At, &str, Other); 32] = [
     (At::Inside, ".lora_down.", Other::Lora),
     (At::Inside, ".lora_A.", Other::Lora),
     (At::Inside, ".lora.down.", Other::Lora),
@@ -66,6 +66,8 @@ const SIGNS: [(At, &str, Other); 30] = [
     (At::Front, "body.0.rdb1.", Other::Named("an upscaler (ESRGAN)")),
     (At::Front, "params_ema.", Other::Named("an upscaler (ESRGAN)")),
     (At::Front, "model.0.weight", Other::Named("an upscaler (ESRGAN)")),
+    (At::Front, "redux_up.", Other::Named("an image embedder (FLUX.1 Redux)")),
+    (At::Front, "vision_model.head.", Other::Named("a vision encoder (SigLIP)")),
     (At::Front, "vision_model.embeddings.", Other::Named("a vision encoder (CLIP)")),
     (At::Front, "visual.", Other::Named("a vision encoder (CLIP)")),
     (At::Front, "taesd_decoder.", Other::Named("a small autoencoder (TAESD)")),

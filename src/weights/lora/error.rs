@@ -34,6 +34,9 @@ pub enum Fault {
     /// Lengths of DoRA for each input, for several modules that are stored as one.
     #[error("its DoRA lengths are for several modules at once")]
     Split,
+    /// The first layer of FLUX.1 Canny or Depth, for a model that takes no map.
+    #[error("it takes a control map as well, and the model does not")]
+    ControlMap,
 }
 
 /// An adapter that cannot be applied.
@@ -125,6 +128,10 @@ impl LoraError {
             }
             LoraError::Module { fault: Fault::Order | Fault::Split, .. } => {
                 "take a LoRA that is none of DoRA, GLoRA and IA3".into()
+            }
+            LoraError::Module { fault: Fault::ControlMap, .. } => {
+                "LoRAs that make FLUX.1 dev take a map are not supported: take FLUX.1 Canny or Depth, `-m flux-canny` or `-m flux-depth`"
+                    .into()
             }
             LoraError::Module { fault: Fault::Shape { .. }, .. } => {
                 "it was trained on a model of other sizes: use it with that one, or one derived from it".into()

@@ -26,6 +26,10 @@ pub struct Strength {
     pub blocks: Option<BlockWeights>,
 }
 
+/// The layer of FLUX that takes latents, and in some of its models more beside them, and the weight of the one that gives latents.
+const FLUX_INPUT: &str = "x_embedder";
+const FLUX_OUTPUT: &str = "proj_out.weight";
+
 /// A patch with its place: component, tensor.
 type Placed = (&'static str, String, Patch);
 
@@ -77,7 +81,7 @@ impl Stack {
                 let Some(change) = change else { continue };
                 let rank = change.rank();
                 let change = if place.swapped { change.swapped() } else { Ok(change) };
-                match change.and_then(|change| self.place(&place, tensor, &Arc::new(change), multiplier)) {
+                match change.and_then(|change| self.place(&place, tensor, change, multiplier)) {
                     Ok(Some(patches)) => placed.extend(patches),
                     Ok(None) => fits = false,
                     Err(fault) => {
@@ -109,7 +113,7 @@ impl Stack {
         &self,
         place: &Place<'_>,
         tensor: &str,
-        change: &Arc<Change>,
+        change: Change,
         multiplier: f64,
     ) -> Result<Option<Vec<Placed>>, Fault> {
         let Some((_, source)) = self.components.iter().find(|(name, _)| *name == place.component) else {
@@ -127,6 +131,12 @@ impl Stack {
         }
         let outputs = targets.last().map_or(0, |(_, rows)| rows.end);
         let inputs = shape.get(1..).unwrap_or_default();
+        let change = match (place.modules, inputs) {
+            ([module], [columns]) if module == FLUX_INPUT => {
+                of_first_layer(change, source.as_ref(), outputs, *columns)?
+            }
+            _ => change,
+        };
         if !change.fits(outputs, inputs) {
             let model = [&[outputs], inputs].concat();
             return Err(Fault::Shape { adapter: change.shape(), model });
@@ -137,6 +147,7 @@ impl Stack {
         if multiplier == 0.0 {
             return Ok(Some(Vec::new()));
         }
+        let change = Arc::new(change);
         let patch = |(tensor, rows)| (place.component, tensor, Patch { change: change.clone(), rows, multiplier });
         Ok(Some(targets.into_iter().map(patch).collect()))
     }
@@ -197,6 +208,15 @@ impl Stack {
         };
         self.components.into_iter().map(adapted).collect()
     }
+}
+
+/// A change of FLUX's first layer for a weight of so many columns, those of the latents first.
+fn of_first_layer(change: Change, source: &dyn ParamSource, outputs: usize, columns: usize) -> Result<Change, Fault> {
+    if change.fits(outputs, &[2 * columns]) {
+        return Err(Fault::ControlMap);
+    }
+    let latents = source.info(FLUX_OUTPUT).and_then(|(shape, _)| shape.dims().first().copied());
+    Ok(change.widened(outputs, latents.unwrap_or(columns), columns))
 }
 
 impl Strength {

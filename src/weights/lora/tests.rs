@@ -180,6 +180,34 @@ fn a_fused_layer_changes_the_rows_of_each_of_its_modules() {
     }
 }
 
+/// A LoRA for FLUX.1 dev changes the columns of the latents in the first layer of Fill, Canny and Depth.
+#[test]
+fn the_first_layer_of_wider_relatives_is_changed_where_the_latents_are() {
+    let base = source(&strings(&[("x_embedder.weight", &[6, 12]), ("proj_out.weight", &[4, 6])]));
+    let lora = |inputs: usize| {
+        let (down, up) = ("transformer.x_embedder.lora_A.weight", "transformer.x_embedder.lora_B.weight");
+        strings(&[(down, &[2, inputs]), (up, &[6, 2])])
+    };
+    let stack = |inputs: usize| {
+        let mut stack = Stack::new(vec![("transformer", base.clone())], None);
+        stack.add(&adapter(&lora(inputs)).unwrap(), &whole()).map(|_| stack)
+    };
+    let factors = source(&lora(4));
+    let [down, up] = ["A", "B"].map(|factor| {
+        let name = format!("transformer.x_embedder.lora_{factor}.weight");
+        factors.read(&name).unwrap().to_dtype(DType::F32).unwrap()
+    });
+    let expected = up.matmul(&down).unwrap().pad_with_zeros(1, 0, 8).unwrap();
+    assert!(difference(&added(&base, stack(4).unwrap(), "x_embedder.weight"), &expected) < 1e-6);
+    // Beside quantised weights it stays a product.
+    let [(_, source)] = stack(4).unwrap().into_components(Sums::F32).try_into().ok().unwrap();
+    let [up, down] = source.change("x_embedder.weight").unwrap().unwrap();
+    assert!(difference(&up.matmul(&down).unwrap(), &expected) < 1e-6);
+    assert!(stack(12).is_ok());
+    assert!(stack(24).err().unwrap().hint().unwrap().contains("-m flux-canny"));
+    assert!(stack(5).err().unwrap().to_string().contains("[6, 5], and the model's is [6, 12]"));
+}
+
 /// Shift and scale of the last norm stand the other way round in the original code.
 #[test]
 fn a_layer_of_swapped_halves_is_changed_in_the_order_of_the_model() {
@@ -234,7 +262,7 @@ fn adapters_of_transformers_are_for_their_family_alone() {
     let control =
         adapter(&strings(&[("img_in.lora_A.weight", &[4, 128]), ("img_in.lora_B.weight", &[3072, 4])])).unwrap();
     let mut stack = Stack::new(model("flux"), Some(super::Family::Flux));
-    assert!(stack.add(&control, &whole()).unwrap_err().to_string().contains("[3072, 128]"));
+    assert!(stack.add(&control, &whole()).unwrap_err().to_string().contains("takes a control map"));
     let blocks = Strength { blocks: Some("MID=0.5".parse().unwrap()), ..whole() };
     assert!(stack.add(&of("kohya-flux"), &blocks).unwrap_err().to_string().contains("the model has none"));
 }

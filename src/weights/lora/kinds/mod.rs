@@ -11,6 +11,7 @@ mod low_rank;
 mod swapped;
 #[cfg(test)]
 mod tests;
+mod widened;
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -28,6 +29,7 @@ use loha::LoHa;
 use lokr::LoKr;
 use low_rank::LowRank;
 use swapped::Swapped;
+use widened::Widened;
 
 /// A result of the tensor library, or of what has other errors.
 pub type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
@@ -144,6 +146,15 @@ impl Change {
             return Err(Fault::Order);
         }
         Ok(Change { delta: Box::new(Swapped(self.delta)), dora: None })
+    }
+
+    /// It for a weight of so many columns, of which its `own` are the first; as it is when that is not what it is for.
+    #[must_use]
+    pub fn widened(self, outputs: usize, own: usize, columns: usize) -> Self {
+        if own >= columns || self.builds_on_weight() || !self.fits(outputs, &[own]) {
+            return self;
+        }
+        Change { delta: Box::new(Widened { delta: self.delta, own, columns }), dora: None }
     }
 
     /// The shape of the tensor that it is for, as a message names it.

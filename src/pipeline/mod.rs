@@ -16,6 +16,7 @@ mod family;
 mod finish;
 mod footprint;
 mod format;
+mod given;
 mod inpaint;
 mod latents;
 mod loras;

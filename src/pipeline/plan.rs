@@ -7,12 +7,12 @@ use image::RgbImage;
 use crate::hub::{self, ModelFiles};
 use crate::image::input::Fill;
 use crate::image::model_label;
-use crate::pipeline::canvas::{Canvas, Prepared};
+use crate::pipeline::canvas::Canvas;
 use crate::pipeline::control::{self, PlannedControl};
 use crate::pipeline::family::{Defaults, Family};
+use crate::pipeline::given::Given;
 use crate::pipeline::planned_loras::Loras;
 use crate::pipeline::redux::{self, PlannedRedux};
-use crate::pipeline::reference::Reference;
 use crate::pipeline::turbo::{self, Guessed};
 use crate::pipeline::{distilled, effects, skipped_layers, DenoiserConfig, PlannedLora};
 use crate::request::{limits, Inpaint, Task};
@@ -210,36 +210,6 @@ impl Plan {
     #[must_use]
     pub fn batch(&self) -> usize {
         self.request.image.batch.unwrap_or(1)
-    }
-}
-
-/// The picture that a request gives, as its model takes it.
-#[derive(Default)]
-struct Given {
-    canvas: Option<Arc<Canvas>>,
-    reference: Option<Arc<RgbImage>>,
-    notes: Vec<String>,
-    warnings: Vec<String>,
-}
-
-impl Given {
-    fn read(request: &mut Request, defaults: &Defaults, family: &Family) -> Result<Self> {
-        if family.appends_picture {
-            let given = Reference::prepare(request, defaults.size, family)?.map(|reference| Given {
-                canvas: None,
-                reference: Some(Arc::new(reference.picture)),
-                notes: reference.notes,
-                warnings: reference.warnings,
-            });
-            return Ok(given.unwrap_or_default());
-        }
-        let prepared = Canvas::prepare(request, defaults.size, family.side_step())?;
-        let given = prepared.map(|Prepared { canvas, notes }| Given {
-            canvas: Some(Arc::new(canvas)),
-            notes,
-            ..Given::default()
-        });
-        Ok(given.unwrap_or_default())
     }
 }
 

@@ -4,9 +4,12 @@ use rayon::prelude::*;
 
 use super::isa::{per_isa, Isa};
 use super::math::{erf, sigmoid, tanh};
+use super::stream::{streams, Writer};
 
 /// Values that a task takes.
 const TASK: usize = 32 << 10;
+/// Values that are written at a time: they stay in a first-level cache.
+const PIECE: usize = 4096;
 
 /// A function of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +58,7 @@ per_isa! {
 }
 
 per_isa! {
-    fn gate(from: &[f32], to: &mut [f32]) {
-        let (value, gate) = from.split_at(to.len());
+    fn gate(value: &[f32], gate: &[f32], to: &mut [f32]) {
         to.iter_mut().zip(value.iter().zip(gate)).for_each(|(to, (value, gate))| *to = value * gelu(*gate));
     }
 }
@@ -94,8 +96,12 @@ pub fn apply(isa: Isa, function: Function, x: &[f32], out: &mut [f32]) {
 /// When the slices differ in size.
 pub fn add(isa: Isa, a: &[f32], b: &[f32], out: &mut [f32]) {
     assert!(a.len() == out.len() && b.len() == out.len());
-    let parts = a.par_chunks(TASK).zip(b.par_chunks(TASK));
-    out.par_chunks_mut(TASK).zip(parts).for_each(|(out, (a, b))| sum(isa, a, b, out));
+    let parts = a.par_chunks(PIECE).zip(b.par_chunks(PIECE));
+    let stream = streams(out.as_ptr(), out.len());
+    out.par_chunks_mut(PIECE).zip(parts).with_min_len(TASK / PIECE).for_each_init(
+        || Writer::new(isa, stream),
+        |writer, (out, (a, b))| writer.write(out, |out| sum(isa, a, b, out)),
+    );
 }
 
 /// `a b`, to `out`.
@@ -129,10 +135,18 @@ pub fn add_gated(isa: Isa, a: &[f32], b: &[f32], gate: &[f32], out: &mut [f32]) 
 /// When the slices have other sizes.
 pub fn geglu(isa: Isa, x: &[f32], width: usize, out: &mut [f32]) {
     assert!(x.len() == 2 * out.len() && out.len().is_multiple_of(width.max(1)));
-    let rows = (TASK / width.max(1)).max(1);
-    out.par_chunks_mut(rows * width.max(1)).zip(x.par_chunks(2 * rows * width.max(1))).for_each(|(out, x)| {
-        out.chunks_exact_mut(width).zip(x.chunks_exact(2 * width)).for_each(|(out, x)| gate(isa, x, out));
-    });
+    let stream = streams(out.as_ptr(), out.len());
+    let rows = out.par_chunks_exact_mut(width.max(1)).zip(x.par_chunks_exact(2 * width.max(1)));
+    rows.with_min_len((TASK / width.max(1)).max(1)).for_each_init(
+        || Writer::new(isa, stream),
+        |writer, (out, x)| {
+            let (value, gates) = x.split_at(width);
+            let parts = value.chunks(PIECE).zip(gates.chunks(PIECE));
+            for (out, (value, gates)) in out.chunks_mut(PIECE).zip(parts) {
+                writer.write(out, |out| gate(isa, value, gates, out));
+            }
+        },
+    );
 }
 
 #[cfg(test)]

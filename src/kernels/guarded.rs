@@ -98,7 +98,18 @@ fn the_pages_are_guarded() {
 #[test]
 fn products_stay_inside() {
     everywhere(|isa, guarded| {
-        for [rows, outputs, depth] in [[1, 1, 1], [1, 5, 3], [9, 47, 257], [7, 49, 33], [100, 17, 130], [50, 1, 2]] {
+        // The last is so large that it is streamed.
+        let shapes = [
+            [1, 1, 1],
+            [1, 5, 3],
+            [9, 47, 257],
+            [7, 49, 33],
+            [100, 17, 130],
+            [50, 1, 2],
+            [24, 96, 140],
+            [1024, 1024, 1],
+        ];
+        for [rows, outputs, depth] in shapes {
             let (x, w, bias) = (guarded(rows * depth), guarded(outputs * depth), guarded(outputs));
             let (residual, mut out) = (guarded(rows * outputs), guarded(rows * outputs));
             let halves: Vec<f16> = w.iter().map(|w| f16::from_f32(*w)).collect();
@@ -107,13 +118,11 @@ fn products_stay_inside() {
                 let kernel = Kernel::new(isa, rounding);
                 for values in [Values::F32(&w), Values::F16(&halves[0]), Values::F16(&halves[1])] {
                     let weights = Packed::weights(kernel, Side::Columns, values, [outputs, depth, 1]);
-                    let epilogue = Epilogue {
-                        bias: Bias::Columns(&bias),
-                        function: Some(Function::Gelu),
-                        residual: Some(&residual),
-                        target: Target::matrix(outputs),
-                    };
-                    linear(&x, rows, &weights, &epilogue, &mut out);
+                    for function in [None, Some(Function::Gelu)] {
+                        let (bias, target) = (Bias::Columns(&bias), Target::matrix(outputs));
+                        let epilogue = Epilogue { bias, function, residual: Some(&residual), target };
+                        linear(&x, rows, &weights, &epilogue, &mut out);
+                    }
                 }
             }
         }
@@ -129,6 +138,7 @@ fn convolutions_stay_inside() {
         ([3, 5, 33, 17], None, 2, 3, 2),
         ([2, 5, 9, 50], None, 49, 1, 1),
         ([1, 3, 4, 5], Some((7, 10)), 8, 3, 1),
+        ([2, 3, 6, 16], None, 16, 1, 1),
     ];
     everywhere(|isa, guarded| {
         for ([batch, channels, height, width], enlarged, outputs, side, stride) in shapes {
@@ -138,15 +148,17 @@ fn convolutions_stay_inside() {
             let size = batch * outputs * out_height * out_width;
             let (x, w) = (guarded(pictures.len()), guarded(outputs * channels * side * side));
             let (bias, shift, residual) = (guarded(outputs), guarded(batch * outputs), guarded(size));
-            let finish =
-                Finish { bias: &bias, shift: Some(&shift), function: Some(Function::Silu), residual: Some(&residual) };
             let mut out = guarded(size);
             for rounding in [Rounding::None, Rounding::Bf16] {
                 let kernel = Kernel::new(isa, rounding);
                 let winograd = (side, stride) == (3, 1) && !kernel.pairs();
                 for method in [Some(Method::Direct), winograd.then_some(Method::Winograd)].into_iter().flatten() {
                     let filters = Filters::new(kernel, method, Values::F32(&w), [outputs, channels], window);
-                    conv2d(&x, &pictures, &filters, &finish, &mut out);
+                    for function in [None, Some(Function::Silu)] {
+                        let (shift, residual) = (Some(&*shift), Some(&*residual));
+                        let finish = Finish { bias: &bias, shift, function, residual };
+                        conv2d(&x, &pictures, &filters, &finish, &mut out);
+                    }
                 }
             }
         }
@@ -175,7 +187,8 @@ fn attention_stays_inside() {
 #[test]
 fn passes_stay_inside() {
     everywhere(|isa, guarded| {
-        for (groups, channels, span, batch) in [(1, 1, 1, 1), (1, 1283, 1, 3), (3, 6, 15, 2), (2, 4, 4099, 1)] {
+        let shapes = [(1, 1, 1, 1), (1, 1283, 1, 3), (3, 6, 15, 2), (2, 4, 4099, 1), (1, 1024, 1, 1024)];
+        for (groups, channels, span, batch) in shapes {
             let (scale, shift) = (guarded(channels), guarded(channels));
             let norm = Norm { groups, span, eps: 1e-5, scale: &scale, shift: &shift, function: Some(Function::Silu) };
             let (mut x, mut out) = (guarded(batch * channels * span), guarded(batch * channels * span));
@@ -184,7 +197,7 @@ fn passes_stay_inside() {
             normalise_in_place(isa, &norm, &mut x);
             rms_normalise(isa, 1e-6, &scale, &x, &mut out);
         }
-        for count in [1, 15, 17, 70_001] {
+        for count in [1, 15, 17, 70_001, 1 << 20] {
             let (x, y, mut out) = (guarded(2 * count), guarded(count), guarded(count));
             for function in [Function::Silu, Function::Gelu, Function::GeluTanh, Function::QuickGelu] {
                 apply(isa, function, &y, &mut out);

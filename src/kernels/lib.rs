@@ -23,6 +23,7 @@ pub mod peak;
 pub mod quant;
 pub mod rotary;
 mod simd;
+mod stream;
 pub mod transpose;
 
 pub use isa::{InstructionSet, Isa, IsaError};

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::elementwise::Function;
 use super::isa::{per_isa, Isa};
+use super::stream::{streams, Writer};
 
 /// Sums that run side by side, so that vectors can hold them.
 const LANES: usize = 16;
@@ -75,7 +76,7 @@ pub fn moments(isa: Isa, rows: usize, x: &[f32]) -> Vec<Moments> {
 /// # Panics
 /// When the slices do not consist of whole rows, or the channels not of whole groups.
 pub fn normalise(isa: Isa, norm: &Norm, x: &[f32], out: &mut [f32]) {
-    by_row(norm, Some(x), out, |_, first, x, out| scale_row(isa, norm, first, of_row(isa, x.unwrap_or(out)), x, out));
+    by_row(isa, norm, Some(x), out, |_, row| of_row(isa, row));
 }
 
 /// As [`normalise`], with the results in the place of `x`.
@@ -83,7 +84,7 @@ pub fn normalise(isa: Isa, norm: &Norm, x: &[f32], out: &mut [f32]) {
 /// # Panics
 /// As there.
 pub fn normalise_in_place(isa: Isa, norm: &Norm, x: &mut [f32]) {
-    by_row(norm, None, x, |_, first, x, out| scale_row(isa, norm, first, of_row(isa, x.unwrap_or(out)), x, out));
+    by_row(isa, norm, None, x, |_, row| of_row(isa, row));
 }
 
 /// As [`normalise`], but with these moments in place of the rows' own: those of larger rows, of which they are a part.
@@ -92,7 +93,7 @@ pub fn normalise_in_place(isa: Isa, norm: &Norm, x: &mut [f32]) {
 /// As [`normalise`], and when there are not as many moments as rows.
 pub fn normalise_as(isa: Isa, norm: &Norm, moments: &[Moments], x: &[f32], out: &mut [f32]) {
     assert_eq!(moments.len() * (norm.scale.len() / norm.groups) * norm.span, x.len());
-    by_row(norm, Some(x), out, |row, first, x, out| scale_row(isa, norm, first, moments[row], x, out));
+    by_row(isa, norm, Some(x), out, |row, _| moments[row]);
 }
 
 /// Divides each row of `x` by the root of its mean square (Zhang and Sennrich 2019), with `eps` added to the mean, and multiplies it
@@ -115,60 +116,93 @@ fn at_once(width: usize) -> usize {
     (8192 / width).max(1)
 }
 
-/// Calls `f` with each row's number, its first channel, its values and its place in `out`, where the values lie if there is no `x`.
+/// Normalises the rows of `x`, or of `out` itself if there is no `x`, by what `moments` says of a row, whose number it gets.
 fn by_row(
+    isa: Isa,
     norm: &Norm,
     x: Option<&[f32]>,
     out: &mut [f32],
-    f: impl Fn(usize, usize, Option<&[f32]>, &mut [f32]) + Sync,
+    moments: impl Fn(usize, &[f32]) -> Moments + Sync,
 ) {
     let channels = norm.scale.len() / norm.groups;
     let row = channels * norm.span;
     assert!(norm.shift.len() == norm.scale.len() && norm.scale.len() == channels * norm.groups);
     assert!(x.is_none_or(|x| x.len() == out.len()) && row > 0 && out.len().is_multiple_of(row));
     let at_once = at_once(row);
-    out.par_chunks_mut(at_once * row).enumerate().for_each(|(task, out)| {
-        for (i, out) in out.chunks_exact_mut(row).enumerate() {
-            let number = task * at_once + i;
-            let x = x.map(|x| &x[number * row..][..row]);
-            f(number, number % norm.groups * channels, x, out);
-        }
-    });
+    let stream = x.is_some() && streams(out.as_ptr(), out.len());
+    let tasks = out.par_chunks_mut(at_once * row).enumerate();
+    tasks.for_each_init(
+        || Writer::new(isa, stream),
+        |writer, (task, out)| {
+            for (i, out) in out.chunks_exact_mut(row).enumerate() {
+                let number = task * at_once + i;
+                let x = x.map(|x| &x[number * row..][..row]);
+                let scaled = Scaled::new(norm, number, moments(number, x.unwrap_or(out)));
+                scaled.write(isa, x, out, writer);
+            }
+        },
+    );
 }
 
-per_isa! {
-    fn of_row(x: &[f32]) -> Moments {
-        x.chunks(PIECE).fold(Moments::default(), |all, piece| {
-            let count = piece.len() as f64;
-            let mean = sum(piece, |v| v) / count;
-            all.merged(Moments { count, mean, squares: sum(piece, |v| (v - mean) * (v - mean)) })
-        })
+/// How a row is scaled.
+struct Scaled<'a> {
+    norm: &'a Norm<'a>,
+    /// The row's first channel.
+    first: usize,
+    mean: f32,
+    inverse: f32,
+}
+
+impl<'a> Scaled<'a> {
+    fn new(norm: &'a Norm, row: usize, moments: Moments) -> Self {
+        let first = row % norm.groups * (norm.scale.len() / norm.groups);
+        Scaled { norm, first, mean: moments.mean as f32, inverse: moments.inverse_deviation(norm.eps) as f32 }
+    }
+
+    /// Writes the row piece by piece; its values lie in `x`, or in `out` itself.
+    fn write(&self, isa: Isa, x: Option<&[f32]>, out: &mut [f32], writer: &mut Writer) {
+        let span = if self.norm.span == 1 { out.len() } else { self.norm.span };
+        for (channel, out) in out.chunks_exact_mut(span).enumerate() {
+            for (i, out) in out.chunks_mut(PIECE).enumerate() {
+                let x = x.map(|x| &x[channel * span + i * PIECE..][..out.len()]);
+                writer.write(out, |out| scale_piece(isa, self, (channel, i * PIECE), x, out));
+            }
+        }
     }
 }
 
 per_isa! {
-    fn scale_row(norm: &Norm, first: usize, moments: Moments, x: Option<&[f32]>, out: &mut [f32]) {
-        let (mean, inverse) = (moments.mean as f32, moments.inverse_deviation(norm.eps) as f32);
-        let parts = if norm.span == 1 { out.len() } else { norm.span };
-        for (channel, out) in out.chunks_exact_mut(parts).enumerate() {
-            for (i, out) in out.chunks_mut(PIECE).enumerate() {
-                if let Some(x) = x {
-                    out.copy_from_slice(&x[channel * parts + i * PIECE..][..out.len()]);
-                }
-                if norm.span == 1 {
-                    let start = first + i * PIECE;
-                    let parameters = norm.scale[start..].iter().zip(&norm.shift[start..]);
-                    out.iter_mut().zip(parameters).for_each(|(v, (scale, shift))| {
-                        *v = (*v - mean) * inverse * scale + shift;
-                    });
-                } else {
-                    let (scale, shift) = (norm.scale[first + channel], norm.shift[first + channel]);
-                    out.iter_mut().for_each(|v| *v = (*v - mean) * inverse * scale + shift);
-                }
-                if let Some(function) = norm.function {
-                    function.apply(out);
-                }
-            }
+    fn of_row(x: &[f32]) -> Moments {
+        // A loop and no fold, whose closure would be compiled without the vectors.
+        let mut all = Moments::default();
+        for piece in x.chunks(PIECE) {
+            let count = piece.len() as f64;
+            let mean = sum(piece, |v| v) / count;
+            all = all.merged(Moments { count, mean, squares: sum(piece, |v| (v - mean) * (v - mean)) });
+        }
+        all
+    }
+}
+
+per_isa! {
+    /// A piece of a row that begins at a place in one of its channels; a span of 1 is a row of one value a channel.
+    fn scale_piece(row: &Scaled, place: (usize, usize), x: Option<&[f32]>, out: &mut [f32]) {
+        let Scaled { norm, first, mean, inverse } = *row;
+        let (channel, start) = place;
+        if let Some(x) = x {
+            out.copy_from_slice(x);
+        }
+        if norm.span == 1 {
+            let parameters = norm.scale[first + start..].iter().zip(&norm.shift[first + start..]);
+            out.iter_mut().zip(parameters).for_each(|(v, (scale, shift))| {
+                *v = (*v - mean) * inverse * scale + shift;
+            });
+        } else {
+            let (scale, shift) = (norm.scale[first + channel], norm.shift[first + channel]);
+            out.iter_mut().for_each(|v| *v = (*v - mean) * inverse * scale + shift);
+        }
+        if let Some(function) = norm.function {
+            function.apply(out);
         }
     }
 }
@@ -242,6 +276,29 @@ mod tests {
                     let mut in_place = x.clone();
                     normalise_in_place(isa, &norm, &mut in_place);
                     assert_eq!(in_place, out, "{isa}");
+                }
+            }
+        }
+    }
+
+    /// Rows whose results go past the caches, and the same rows alone.
+    #[test]
+    fn every_way_to_memory_gives_the_same_values() {
+        let (scale, shift) = (wave(96, 1.1), wave(96, 0.7));
+        for (groups, span) in [(1, 1), (2, 5000)] {
+            let norm = Norm { groups, span, eps: 1e-5, scale: &scale, shift: &shift, function: Some(Function::Silu) };
+            let row = 96 / groups * span;
+            let x = wave((1_500_000 / row).next_multiple_of(groups) * row, 0.9);
+            for isa in Isa::all() {
+                let mut out = vec![f32::NAN; x.len()];
+                assert!(streams(out.as_ptr(), out.len()));
+                normalise(isa, &norm, &x, &mut out);
+                let all = groups * row;
+                let rows = out.chunks_exact(all).zip(x.chunks_exact(all)).step_by(if span == 1 { 997 } else { 1 });
+                for (out, x) in rows {
+                    let mut alone = vec![f32::NAN; all];
+                    normalise(isa, &norm, x, &mut alone);
+                    assert_eq!(alone, out, "{isa} {groups}");
                 }
             }
         }

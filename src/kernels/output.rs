@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 
 use super::simd::{prefetch_line, LINE};
+use super::stream::streams;
 
 /// A mutable slice shared among threads.
 pub(super) struct Output<'a> {
@@ -36,6 +37,21 @@ impl<'a> Output<'a> {
         assert!(start <= self.len && count <= self.len - start);
         // SAFETY: the range lies inside the slice (just checked), and the caller promises that it is not aliased.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), count) }
+    }
+
+    /// Whether it is streamed.
+    pub(super) fn streams(&self) -> bool {
+        streams(self.start, self.len)
+    }
+
+    /// Where the values `start..start + count` lie, some of which will be written to.
+    ///
+    /// # Panics
+    /// When they do not lie inside.
+    pub(super) fn place(&self, start: usize, count: usize) -> *mut f32 {
+        assert!(start <= self.len && count <= self.len - start);
+        // SAFETY: the place lies inside the slice (just checked).
+        unsafe { self.start.add(start) }
     }
 
     /// Asks for the memory of `start..start + count`, which will be written to soon.

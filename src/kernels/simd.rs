@@ -28,6 +28,13 @@ pub(super) trait Vector: Copy {
             Self::load(values.as_ptr())
         }
     }
+    /// As [`Vector::store`] to memory that is aligned as lines of the caches are, but past the caches if the processor can, which saves
+    /// it to read what is overwritten. Before another thread may read it, [`streamed`] must be called.
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller answers for the instructions and the memory.
+        unsafe { self.store(to) }
+    }
     unsafe fn splat(x: f32) -> Self;
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
@@ -77,6 +84,16 @@ pub(super) fn prefetch_line(place: *const f32) {
     let _ = place;
 }
 
+/// Brings what was written past the caches in order with what is written after it.
+#[inline(always)]
+pub(super) fn streamed() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every processor of this kind has the instruction.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
 /// As [`prefetch_line`], all of `values`.
 #[inline(always)]
 pub(super) fn prefetch(values: &[f32]) {
@@ -108,7 +125,7 @@ macro_rules! vector {
      $max:ident, |$value:ident, $whole:ident| $raise:expr,
      |$x:ident, $factor:ident, $sum:ident| $mul_add:expr,
      |$a:ident, $b:ident| $split:expr, |$even:ident, $odd:ident| $zip:expr
-     $(, |$halves:ident| $widen:expr)?) => {
+     $(, |$halves:ident| $widen:expr, $stream:ident)?) => {
         impl super::Vector for $vector {
             const LANES: usize = $lanes;
 
@@ -129,6 +146,12 @@ macro_rules! vector {
                 unsafe fn widen($halves: *const u16) -> Self {
                     // SAFETY: the caller answers for the instructions and the memory.
                     unsafe { $widen }
+                }
+
+                #[inline(always)]
+                unsafe fn stream(self, to: *mut f32) {
+                    // SAFETY: as above.
+                    unsafe { $stream(to, self) }
                 }
             )?
 

@@ -19,6 +19,9 @@ const STRIP: usize = 8 << 20;
 /// Columns that are copied at a time where they follow each other.
 const RUN: usize = 8;
 
+/// The window of a convolution of 1x1.
+const POINT: Window = Window { kernel: 1, stride: 1, before: 0, after: 0 };
+
 /// As [`super::conv2d`], to an output of `height` and `width`; neither it nor the input is empty.
 pub(super) fn conv2d(
     x: &[f32],
@@ -30,24 +33,63 @@ pub(super) fn conv2d(
     out: &mut [f32],
 ) {
     let kernel = *weights.kernel();
+    if *window == POINT && pictures.enlarged.is_none() {
+        return pointwise(x, pictures, weights, finish, out);
+    }
     let row_units = pictures.batch * kernel.units(pictures.channels) * ((width - 1) * window.stride + window.kernel);
     let rows = (STRIP / row_units).saturating_sub(window.kernel) / window.stride;
     let rows = height.div_ceil(height.div_ceil(rows.max(1)));
     for start in (0..height).step_by(rows) {
         let rows = start..(start + rows).min(height);
         let strip = Strip::new(x, pictures, window, kernel, rows.clone(), width);
-        let bias = match finish.shift {
-            None => Bias::Rows(finish.bias),
-            Some(shift) => Bias::RowsAndPictures(finish.bias, shift),
-        };
         let target = Target {
             span: rows.len() * width,
             picture: weights.lines() * height * width,
             row: height * width,
             offset: start * width,
         };
-        let epilogue = Epilogue { bias, function: finish.function, residual: finish.residual, target };
-        Product { weights, other: &strip, lines: strip.places.len() }.run(&epilogue, out);
+        Product { weights, other: &strip, lines: strip.places.len() }.run(&epilogue(finish, target), out);
+    }
+}
+
+/// What becomes of the sums.
+fn epilogue<'a>(finish: &Finish<'a>, target: Target) -> Epilogue<'a> {
+    let bias = match finish.shift {
+        None => Bias::Rows(finish.bias),
+        Some(shift) => Bias::RowsAndPictures(finish.bias, shift),
+    };
+    Epilogue { bias, function: finish.function, residual: finish.residual, target }
+}
+
+/// As [`conv2d`] where the window is one pixel: the pixels are columns as they lie.
+fn pointwise(x: &[f32], pictures: &Pictures, weights: &Packed, finish: &Finish, out: &mut [f32]) {
+    let pixels = pictures.height * pictures.width;
+    let row = Pictures { height: 1, width: pixels, ..*pictures };
+    let columns = Pixels { source: Source::new(x, &row, &POINT, *weights.kernel()), pixels };
+    let target = Target { span: pixels, picture: weights.lines() * pixels, row: pixels, offset: 0 };
+    Product { weights, other: &columns, lines: pictures.batch * pixels }.run(&epilogue(finish, target), out);
+}
+
+/// The pixels of pictures that are one row each, as columns.
+struct Pixels<'a> {
+    source: Source<'a>,
+    pixels: usize,
+}
+
+impl Fill for Pixels<'_> {
+    fn fill(&self, units: Range<usize>, lines: Range<usize>, height: usize, out: &mut [u32]) {
+        let mut scratch = Vec::new();
+        for (unit, out) in units.zip(out.chunks_exact_mut(height)) {
+            let (mut rest, mut column) = (out, lines.start);
+            while column < lines.end {
+                let (picture, x) = (column / self.pixels, column % self.pixels);
+                let count = (self.pixels - x).min(lines.end - column);
+                let (line, behind) = rest.split_at_mut(count);
+                self.source.line(unit, Place { picture, y: 0, x }, line, &mut scratch);
+                (rest, column) = (behind, column + count);
+            }
+            rest.fill(0);
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Convolution of pictures, channels first: with any square window, and faster with one of 3x3.
 //!
-//! `direct` computes it as one product for any window, `winograd` and its `transform` with a quarter of the multiplications where
-//! the window is 3x3 and moves by one pixel; `source` reads the pictures for both. [`Filters`] are the weights in the form that one of the two wants.
+//! `direct` computes it as one product for any window, `winograd`, its `grid` and its `transform` with a quarter of the multiplications
+//! where the window is 3x3 and moves by one pixel; `source` reads the pictures for both. [`Filters`] are the weights in the form that
+//! one of the two wants.
 
 mod direct;
+mod grid;
 mod source;
 #[cfg(test)]
 mod tests;

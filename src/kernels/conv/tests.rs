@@ -126,3 +126,35 @@ fn strips_join_without_a_seam() {
     // 18 units a pixel of f32: strips of 465 rows of 1002 pixels.
     check([1, 18, 600, 1000], None, 1, Window { kernel: 2, stride: 1, before: 1, after: 0 });
 }
+
+/// Two pictures are so large that their outputs go past the caches, and one is not.
+#[test]
+fn every_way_to_memory_gives_the_same_values() {
+    let pictures = Pictures { batch: 2, channels: 3, height: 64, width: 160, enlarged: None };
+    let one = Pictures { batch: 1, ..pictures };
+    let (outputs, x) = (52, wave(pictures.len(), 0.37));
+    let (w, bias, shift) = (wave(outputs * 3 * 9, 0.11), wave(outputs, 0.7), wave(2 * outputs, 1.3));
+    let residual = wave(2 * outputs * 64 * 160, 0.9);
+    for window in [SAME, Window { kernel: 1, before: 0, after: 0, ..SAME }] {
+        let w = &w[..outputs * 3 * window.kernel.pow(2)];
+        for isa in Isa::all() {
+            let kernel = Kernel::new(isa, Rounding::None);
+            for method in [Method::Direct, Method::Winograd].into_iter().filter(|m| m.applies(&kernel, &window)) {
+                let filters = Filters::new(kernel, method, Values::F32(w), [outputs, 3], window);
+                let run = |x: &[f32], pictures: &Pictures, shift: &[f32], residual: &[f32]| {
+                    let finish = Finish { bias: &bias, shift: Some(shift), function: None, residual: Some(residual) };
+                    let mut out = vec![f32::NAN; residual.len()];
+                    conv2d(x, pictures, &filters, &finish, &mut out);
+                    out
+                };
+                let both = run(&x, &pictures, &shift, &residual);
+                assert!(super::super::stream::streams(both.as_ptr(), both.len()));
+                for (i, both) in both.chunks_exact(both.len() / 2).enumerate() {
+                    let residual = &residual[i * both.len()..][..both.len()];
+                    let alone = run(&x[i * one.len()..][..one.len()], &one, &shift[i * outputs..][..outputs], residual);
+                    assert_eq!(alone, both, "{method:?} {isa} {window:?}");
+                }
+            }
+        }
+    }
+}

@@ -16,6 +16,8 @@ use super::super::isa::per_isa;
 use super::super::memory::unfilled_units;
 use super::super::output::Output;
 use super::super::simd::WIDEST;
+use super::super::stream::Writer;
+use super::grid::{Grid, Plan, Segment};
 use super::source::{Place, Source};
 use super::transform::{self, transform_pixels, transform_sums, transform_weights, PixelLines};
 use super::transform::{INPUTS, OUTPUTS, PRODUCTS};
@@ -23,16 +25,8 @@ use super::{Finish, Pictures, Window};
 
 /// Channels that are worked on at a time.
 pub(super) const GROUP: usize = 64;
-/// Outputs of a task from which on it transforms its pixels itself.
-const LEAST_ROWS: usize = 128;
-/// Sums that a task holds at most whose pixels others transformed, 896 KiB.
-const SUMS: usize = 224 << 10;
-/// Blocks of squares that share the transformed weights of a task.
-const BLOCKS: usize = 2;
 /// Rows of outputs whose weights are transformed at a time.
-const ROWS: usize = 32;
-/// Transformed pixels that are held at a time, 32 MiB.
-const STRIP: usize = 8 << 20;
+pub(super) const ROWS: usize = 32;
 
 /// As [`super::conv2d`], to an output of `height` and `width`; neither it nor the input is empty.
 pub(super) fn conv2d(
@@ -64,103 +58,6 @@ pub(super) fn conv2d(
             let pixels = shared.as_ref().map(|pixels| &pixels[index * slabs..]);
             SCRATCH.with_borrow_mut(|scratch| job.run(&panels, &part, pixels, scratch));
         });
-    }
-}
-
-/// The squares of all outputs, in blocks.
-#[derive(Debug, Clone, Copy)]
-struct Grid {
-    batch: usize,
-    height: usize,
-    width: usize,
-    /// Squares of a block.
-    block: usize,
-    /// What the width of a block's lines is a multiple of.
-    lanes: usize,
-}
-
-/// Squares side by side.
-struct Segment {
-    picture: usize,
-    /// Row and column of the first square.
-    y: usize,
-    x: usize,
-    squares: usize,
-    /// The first square's place in its block.
-    column: usize,
-}
-
-impl Grid {
-    /// Squares in a row, and in all pictures.
-    fn squares(&self) -> (usize, usize) {
-        let across = self.width.div_ceil(OUTPUTS);
-        (across, across * self.height.div_ceil(OUTPUTS) * self.batch)
-    }
-
-    fn blocks(&self) -> usize {
-        self.squares().1.div_ceil(self.block)
-    }
-
-    /// The squares of a block.
-    fn range(&self, block: usize) -> Range<usize> {
-        block * self.block..((block + 1) * self.block).min(self.squares().1)
-    }
-
-    /// The width of a block's lines.
-    fn line(&self, block: usize) -> usize {
-        self.range(block).len().next_multiple_of(self.lanes)
-    }
-
-    /// The squares of a block, row by row.
-    fn segments(&self, block: usize) -> impl Iterator<Item = Segment> {
-        let (range, across, down) = (self.range(block), self.squares().0, self.height.div_ceil(OUTPUTS));
-        let mut next = range.start;
-        std::iter::from_fn(move || {
-            let (row, x) = (next / across, next % across);
-            let squares = (across - x).min(range.end - next);
-            let column = next - range.start;
-            next += squares;
-            (squares > 0).then_some(Segment { picture: row / down, y: row % down, x, squares, column })
-        })
-    }
-}
-
-/// How the work is divided.
-#[derive(Debug, Clone, Copy)]
-struct Plan {
-    all_panels: usize,
-    /// Panels of weights that a task takes.
-    panels: usize,
-    /// Blocks of squares that a task takes.
-    blocks: usize,
-    /// Blocks that are worked on before the next.
-    blocks_at_a_time: usize,
-    /// Whether their pixels are transformed before the tasks begin, and not by each task.
-    shared: bool,
-}
-
-impl Plan {
-    fn new(grid: &Grid, channels: usize, weights: &Packed, threads: usize) -> Self {
-        let even = |count: usize, at_most: usize| count.div_ceil(count.div_ceil(at_most.max(1)));
-        let rows = weights.kernel().rows();
-        let (all_panels, all_blocks) = (weights.lines().div_ceil(rows), grid.blocks());
-        // A task that takes many outputs can transform its pixels itself, while they are in the cache.
-        let row_tasks = (4 * threads).div_ceil(all_blocks);
-        if all_blocks > 1 && weights.lines() / row_tasks >= LEAST_ROWS {
-            let blocks = if all_blocks >= 8 * threads { BLOCKS } else { 1 };
-            let panels = even(all_panels, all_panels.div_ceil(row_tasks));
-            return Plan { all_panels, panels, blocks, blocks_at_a_time: all_blocks, shared: false };
-        }
-        let blocks_at_a_time = even(all_blocks, STRIP / (PRODUCTS * channels * grid.block));
-        let blocks = even(blocks_at_a_time, BLOCKS);
-        let room = SUMS / (PRODUCTS * rows * blocks * grid.line(0));
-        let balanced = all_panels.div_ceil((4 * threads).div_ceil(blocks_at_a_time.div_ceil(blocks)));
-        let panels = even(all_panels, room.min(balanced.max(ROWS / rows)));
-        Plan { all_panels, panels, blocks, blocks_at_a_time, shared: true }
-    }
-
-    fn row_tasks(&self) -> usize {
-        self.all_panels.div_ceil(self.panels)
     }
 }
 
@@ -285,9 +182,10 @@ impl Job<'_> {
                 }
             }
         }
+        let mut writer = Writer::new(self.kernel().isa(), self.out.streams());
         for (i, block) in blocks.clone().enumerate() {
             let at = i * panels.len() * PRODUCTS * rows * self.grid.block;
-            self.write(panels, block, &sums[at..], lines);
+            self.write(panels, block, &sums[at..], lines, &mut writer);
         }
     }
 
@@ -323,7 +221,7 @@ impl Job<'_> {
     }
 
     /// Transforms the sums of a block, [panels][products][rows][line], to outputs.
-    fn write(&self, panels: &Range<usize>, block: usize, sums: &[f32], lines: &mut Vec<f32>) {
+    fn write(&self, panels: &Range<usize>, block: usize, sums: &[f32], lines: &mut Vec<f32>, writer: &mut Writer) {
         let (rows, line, isa) = (self.kernel().rows(), self.grid.line(block), self.kernel().isa());
         lines.resize(OUTPUTS * OUTPUTS * line, 0.0);
         for (panel, sums) in panels.clone().zip(sums.chunks_exact(PRODUCTS * rows * line)) {
@@ -331,14 +229,14 @@ impl Job<'_> {
                 transform_sums(isa, &sums[row * line..], rows * line, line, lines, self.grid.lanes);
                 let output = panel * rows + row;
                 for segment in self.grid.segments(block) {
-                    self.write_segment(output, &segment, line, lines);
+                    self.write_segment(output, &segment, line, lines, writer);
                 }
             }
         }
     }
 
     /// Adds what is to be added and writes the outputs of a segment.
-    fn write_segment(&self, output: usize, segment: &Segment, line: usize, lines: &[f32]) {
+    fn write_segment(&self, output: usize, segment: &Segment, line: usize, lines: &[f32], writer: &mut Writer) {
         let Grid { height, width, .. } = self.grid;
         let (outputs, x) = (self.weights.lines(), segment.x * OUTPUTS);
         let count = (segment.squares * OUTPUTS).min(width - x);
@@ -349,7 +247,8 @@ impl Job<'_> {
             let residual = self.finish.residual.map(|residual| &residual[start..][..count]);
             // SAFETY: each square of each output belongs to one task, and has a place of its own in the output.
             let out = unsafe { self.out.part(start, count) };
-            finish_line(self.kernel().isa(), values, (self.finish.bias[output], shift), self.finish, residual, out);
+            let biases = (self.finish.bias[output], shift);
+            writer.write(out, |out| finish_line(self.kernel().isa(), values, biases, self.finish, residual, out));
         }
     }
 }

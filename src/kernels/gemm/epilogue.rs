@@ -7,7 +7,8 @@ use std::ops::Range;
 use super::super::elementwise::Function;
 use super::super::isa::{per_isa, Isa};
 use super::super::output::Output;
-use super::super::simd::prefetch;
+use super::super::simd::{prefetch, LINE};
+use super::tile::{Exit, Way};
 
 /// What is added to the sums.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +110,43 @@ impl Epilogue<'_> {
             let columns = column..place.columns.end.min((column / span + 1) * span);
             column = columns.end;
             (!columns.is_empty()).then(|| Place { rows: place.rows.clone(), columns })
+        })
+    }
+
+    /// How the sums of a tile of `height` by `width` leave the registers for `place`, if they can do so at once: the tile is whole, all
+    /// of it belongs to one picture, and there is nothing to do but to add.
+    ///
+    /// # Panics
+    /// When `place` lies outside what [`Epilogue::check`] was told.
+    pub(super) fn exit(&self, place: &Place, (height, width): (usize, usize), out: &Output) -> Option<Exit> {
+        let Place { rows, columns } = place;
+        let picture = columns.start / self.target.span;
+        let one_picture = picture == (columns.end - 1) / self.target.span;
+        if self.function.is_some() || rows.len() < height || columns.len() < width || !one_picture {
+            return None;
+        }
+        let start = self.target.of(rows.start, columns.start);
+        let count = (height - 1) * self.target.row + width;
+        let lines = |bias: &[f32], start: usize, count: usize| bias[start..start + count].as_ptr();
+        let stream = out.streams() && start.is_multiple_of(LINE) && self.target.row.is_multiple_of(LINE);
+        let none = Exit::NOWHERE;
+        let (bias_columns, bias_rows) = match self.bias {
+            Bias::None => (none.columns, none.rows),
+            Bias::Columns(bias) => (lines(bias, columns.start, width), none.rows),
+            Bias::Rows(bias) => (none.columns, [lines(bias, rows.start, height), none.rows[1]]),
+            Bias::RowsAndPictures(bias, more) => {
+                let more = lines(more, picture * bias.len() + rows.start, height);
+                (none.columns, [lines(bias, rows.start, height), more])
+            }
+        };
+        Some(Exit {
+            columns: bias_columns,
+            rows: bias_rows,
+            residual: self.residual.map_or(none.residual, |residual| lines(residual, start, count)),
+            to: out.place(start, count),
+            stride: self.target.row,
+            way: if stream { Way::Stream } else { Way::Far },
+            ..none
         })
     }
 

@@ -1,20 +1,15 @@
-//! The innermost loops: one tile of an output from one panel of each operand.
+//! One tile of an output from one panel of each operand; `tile` has the loops.
 //!
 //! Operands are made of *units* of 32 bits: an f32, or two bf16 that follow each other along the depth. A panel of rows is
 //! [rows][units], a panel of columns is [units][columns]; both are padded with zeros, so that every tile is whole.
 
-#![expect(clippy::inline_always, reason = "the instructions are those of the caller")]
-#![expect(unsafe_code, reason = "vector instructions on memory whose bounds `Kernel::tile` has checked")]
-
-use std::marker::PhantomData;
+#![expect(unsafe_code, reason = "the loops read and write memory whose bounds are checked here")]
 
 use super::super::isa::{InstructionSet, Isa};
-use super::super::simd::Vector;
+#[cfg(target_arch = "x86_64")]
+use super::tile::x86;
+use super::tile::{widths, Exit, Floats, TileFn};
 use super::Rounding;
-
-/// Writes `a` times `b`, plus what the sums were before unless that is null, to a tile: vectors in a row of the tile, units, a, units
-/// from row to row of a, b, sums before, tile.
-type TileFn = unsafe fn(usize, usize, *const u32, usize, *const u32, *const f32, *mut f32);
 
 /// What a tile's products are added to.
 #[derive(Debug, Clone, Copy)]
@@ -125,194 +120,46 @@ impl Kernel {
         &self,
         width: usize,
         units: usize,
-        (a, stride): (&[u32], usize),
+        a: (&[u32], usize),
         b: &[u32],
         before: Before,
         c: &mut [f32],
     ) {
-        let vectors = width / self.lanes;
-        let sums = match before {
+        assert_eq!(c.len(), self.rows * width);
+        let to = c.as_mut_ptr();
+        let before = match before {
             Before::Zero => std::ptr::null(),
-            Before::Same => c.as_ptr(),
+            Before::Same => to.cast_const(),
             Before::Other(sums) => {
                 assert_eq!(sums.len(), c.len());
                 sums.as_ptr()
             }
         };
+        // SAFETY: as many values as a tile has lie behind `to` and `before` (just checked).
+        unsafe { self.tile_to(width, units, a, b, &Exit { before, to, stride: width, ..Exit::NOWHERE }) };
+    }
+
+    /// As [`Kernel::tile_of_rows`], where `exit` says what becomes of the sums.
+    ///
+    /// # Panics
+    /// When the slices have other sizes or `width` is no width of a tile.
+    ///
+    /// # Safety
+    /// The pointers of `exit` must be null or lead to what a tile of so many columns reads and writes.
+    #[inline]
+    pub(super) unsafe fn tile_to(
+        &self,
+        width: usize,
+        units: usize,
+        (a, stride): (&[u32], usize),
+        b: &[u32],
+        exit: &Exit,
+    ) {
+        let vectors = width / self.lanes;
         assert!(width.is_multiple_of(self.lanes) && (1..=self.vectors).contains(&vectors));
-        assert!(
-            a.len() >= (self.rows - 1) * stride + units && b.len() == units * width && c.len() == self.rows * width
-        );
-        // SAFETY: `isa` is the proof that the processor has the instructions; the function reads `units` units of each row,
-        // `units * width` others and as many sums as it writes values, `rows * width`, which is what the slices hold.
-        unsafe { (self.tile)(vectors, units, a.as_ptr(), stride, b.as_ptr(), sums, c.as_mut_ptr()) }
+        assert!(a.len() >= (self.rows - 1) * stride + units && b.len() == units * width);
+        // SAFETY: `isa` is the proof that the processor has the instructions; the function reads `units` units of each row and
+        // `units * width` others, which is what the slices hold, and the caller answers for the rest.
+        unsafe { (self.tile)(vectors, units, (a.as_ptr(), stride), b.as_ptr(), exit) }
     }
-}
-
-/// How a loop over tiles reads units and multiplies them.
-///
-/// # Safety
-/// All methods need a processor that has the instructions; `load` reads as many units as a vector has values, `spread` one.
-#[allow(clippy::missing_safety_doc, reason = "said above for all")]
-trait Step {
-    /// Sums.
-    type Sums: Vector;
-    /// As many units.
-    type Units: Copy;
-    unsafe fn load(from: *const u32) -> Self::Units;
-    unsafe fn spread(from: *const u32) -> Self::Units;
-    unsafe fn multiply_add(sums: Self::Sums, x: Self::Units, y: Self::Units) -> Self::Sums;
-}
-
-/// A unit is an f32.
-struct Floats<V>(PhantomData<V>);
-
-impl<V: Vector> Step for Floats<V> {
-    type Sums = V;
-    type Units = V;
-
-    #[inline(always)]
-    unsafe fn load(from: *const u32) -> V {
-        // SAFETY: the caller answers for it, here and below.
-        unsafe { V::load(from.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn spread(from: *const u32) -> V {
-        // SAFETY: as above.
-        unsafe { V::splat(f32::from_bits(*from)) }
-    }
-
-    #[inline(always)]
-    unsafe fn multiply_add(sums: V, x: V, y: V) -> V {
-        // SAFETY: as above.
-        unsafe { x.mul_add(y, sums) }
-    }
-}
-
-/// A tile of `R` rows and up to 3 vectors.
-///
-/// # Safety
-/// The processor must have the instructions and the pointers lead to as many values as [`Kernel::tile`] says.
-#[inline(always)]
-unsafe fn widths<S: Step, const R: usize>(
-    vectors: usize,
-    units: usize,
-    a: *const u32,
-    stride: usize,
-    b: *const u32,
-    before: *const f32,
-    c: *mut f32,
-) {
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        match vectors {
-            1 => tile::<S, R, 1>(units, a, stride, b, before, c),
-            2 => tile::<S, R, 2>(units, a, stride, b, before, c),
-            _ => tile::<S, R, 3>(units, a, stride, b, before, c),
-        }
-    }
-}
-
-/// `R` rows of `N` vectors, whose sums all stay in registers.
-///
-/// # Safety
-/// As [`widths`].
-#[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "the loops over a tile's registers are unrolled")]
-unsafe fn tile<S: Step, const R: usize, const N: usize>(
-    units: usize,
-    a: *const u32,
-    stride: usize,
-    b: *const u32,
-    before: *const f32,
-    c: *mut f32,
-) {
-    let lanes = S::Sums::LANES;
-    // SAFETY: `unit < units`, so each row ends inside its `units` and the columns inside `units * N` vectors, and the tile has `R * N` vectors.
-    unsafe {
-        let mut sums = [[S::Sums::splat(0.0); N]; R];
-        for unit in 0..units {
-            let mut line = [S::load(b.add(unit * N * lanes)); N];
-            for j in 1..N {
-                line[j] = S::load(b.add((unit * N + j) * lanes));
-            }
-            for i in 0..R {
-                let x = S::spread(a.add(i * stride + unit));
-                for j in 0..N {
-                    sums[i][j] = S::multiply_add(sums[i][j], x, line[j]);
-                }
-            }
-        }
-        for i in 0..R {
-            for j in 0..N {
-                let place = (i * N + j) * lanes;
-                let sum = sums[i][j];
-                let sum = if before.is_null() { sum } else { S::Sums::load(before.add(place)).add(sum) };
-                sum.store(c.add(place));
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    //! The loop compiled for each instruction set of x86.
-
-    #![allow(clippy::wildcard_imports, reason = "intrinsics")]
-
-    use std::arch::x86_64::*;
-
-    use super::{widths, Floats, Step};
-
-    /// A unit is a pair of bf16.
-    struct Pairs;
-
-    impl Step for Pairs {
-        type Sums = __m512;
-        type Units = __m512bh;
-
-        #[inline(always)]
-        unsafe fn load(from: *const u32) -> __m512bh {
-            // SAFETY: the caller answers for it, here and below.
-            unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(from.cast())) }
-        }
-
-        #[inline(always)]
-        unsafe fn spread(from: *const u32) -> __m512bh {
-            // SAFETY: as above.
-            unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32((*from).cast_signed())) }
-        }
-
-        #[inline(always)]
-        unsafe fn multiply_add(sums: __m512, x: __m512bh, y: __m512bh) -> __m512 {
-            // SAFETY: as above.
-            unsafe { _mm512_dpbf16_ps(sums, x, y) }
-        }
-    }
-
-    macro_rules! compiled {
-        ($name:ident, $features:literal, $step:ty, $rows:literal) => {
-            /// # Safety
-            /// As [`widths`].
-            #[target_feature(enable = $features)]
-            pub(super) unsafe fn $name(
-                vectors: usize,
-                units: usize,
-                a: *const u32,
-                stride: usize,
-                b: *const u32,
-                before: *const f32,
-                c: *mut f32,
-            ) {
-                // SAFETY: the caller's promise, passed on.
-                unsafe { widths::<$step, $rows>(vectors, units, a, stride, b, before, c) }
-            }
-        };
-    }
-
-    // 24 sums and 12 sums, of 32 and 16 registers.
-    compiled!(pairs_avx512, "avx512f,avx512bw,avx512bf16", Pairs, 8);
-    compiled!(floats_avx512, "avx512f", Floats<__m512>, 8);
-    compiled!(floats_avx2, "avx2,fma", Floats<__m256>, 6);
 }

@@ -1,8 +1,9 @@
 //! The product of two matrices, `C = A B` with sums in f32: packed panels, blocks along the depth, tiles in registers.
 //!
-//! After Goto and van de Geijn 2008. `micro` has the innermost loops, `encode` rounds and pairs values, `packed` lays operands out in
-//! panels, `weights` and `arrange` those that a model is loaded from, `kept` and `widened` widen those that stay half as large or
-//! quantised, `epilogue` turns sums into results, and this file divides a product into tasks. How it is divided changes no bit of
+//! After Goto and van de Geijn 2008. `tile` has the innermost loops, `micro` chooses and checks, `encode` rounds and pairs values,
+//! `packed` lays operands out in panels, `weights` and `arrange` those that a model is loaded from, `kept` and `widened` widen those
+//! that stay half as large or quantised, `operand` brings them to tasks, `epilogue` turns sums into results, and this file divides a
+//! product into tasks. How it is divided changes no bit of
 //! the result: an output's products are summed block by block along the depth, whatever task it falls into.
 
 mod arrange;
@@ -10,9 +11,11 @@ mod encode;
 mod epilogue;
 mod kept;
 mod micro;
+mod operand;
 mod packed;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod weights;
 mod widened;
 
@@ -29,9 +32,11 @@ pub use self::weights::Values;
 
 use self::epilogue::Place;
 use self::micro::Before;
+use self::operand::{Block, Operand};
 use self::packed::Panels;
+use self::tile::Exit;
 use super::output::Output;
-use super::simd::bits;
+use super::simd::{bits, streamed};
 
 /// Sums that a task holds at most: 768 KiB, which a second-level cache should hold beside the panels.
 const SUMS: usize = 192 << 10;
@@ -52,33 +57,6 @@ pub struct Product<'a> {
     pub other: &'a dyn Fill,
     /// Its lines.
     pub lines: usize,
-}
-
-/// An operand as a task sees it.
-enum Operand<'a> {
-    Packed(&'a Packed),
-    Fill(&'a dyn Fill, Panels),
-    /// Rows as they lie in memory; only the last panel, if it is not whole, is filled.
-    Rows(&'a [u32], &'a dyn Fill, Panels),
-}
-
-/// Some panels of a block.
-enum Block<'a> {
-    /// One after the other.
-    Packed(&'a [u32]),
-    /// Rows of `depth` units from the first panel's and the block's first on, and a last panel for what is no whole one.
-    Rows { rows: &'a [u32], depth: usize, whole: usize, last: &'a [u32] },
-}
-
-impl<'a> Block<'a> {
-    /// Panel `index` of `height` rows with `units` units of the block, and the distance of its rows.
-    fn panel(&self, index: usize, height: usize, units: usize) -> (&'a [u32], usize) {
-        match *self {
-            Block::Packed(panels) => (&panels[index * height * units..][..height * units], units),
-            Block::Rows { rows, depth, whole, .. } if index < whole => (&rows[index * height * depth..], depth),
-            Block::Rows { last, .. } => (last, units),
-        }
-    }
 }
 
 /// Rows that lie this many bytes apart would displace each other from a first-level cache.
@@ -198,70 +176,56 @@ impl Task<'_> {
                 b = behind;
                 let (these, behind) = sums.split_at_mut(if last > 0 { rows.len() * height * width } else { 0 });
                 sums = behind;
-                let products = |row: usize, before: Before, to: &mut [f32]| {
-                    self.kernel.tile_of_rows(width, units, a.panel(row, height, units), panel, before, to);
-                };
-                if block < last {
-                    let before = if block > 0 { Before::Same } else { Before::Zero };
-                    these
-                        .chunks_exact_mut(height * width)
-                        .enumerate()
-                        .for_each(|(row, sums)| products(row, before, sums));
+                let stripe = Stripe { a: &a, height, panel, width, units };
+                if block == last {
+                    self.finish(&stripe, rows, column, these, tile);
                     continue;
                 }
-                let tile = &mut tile[..height * width];
-                for row in 0..rows.len() {
-                    let place =
-                        Place { rows: self.rows.lines_of(rows.start + row), columns: self.columns.lines_of(column) };
-                    self.epilogue.prefetch(&place, &self.out);
-                    let sums = these.chunks_exact(height * width).nth(row);
-                    let before = sums.map_or(Before::Zero, Before::Other);
-                    products(row, before, tile);
-                    self.epilogue.finish(self.kernel.isa(), &place, width, tile, &self.out);
+                let before = if block > 0 { Before::Same } else { Before::Zero };
+                for (row, sums) in these.chunks_exact_mut(height * width).enumerate() {
+                    self.kernel.tile_of_rows(width, units, stripe.rows(row), panel, before, sums);
                 }
             }
         }
+        streamed();
     }
-}
 
-impl Operand<'_> {
-    /// Some panels of a block.
-    fn block<'a>(&'a self, block: usize, panels: &Range<usize>, scratch: &'a mut Vec<u32>) -> Block<'a> {
-        match self {
-            Operand::Packed(packed) => Block::Packed(packed.block(block, panels, scratch)),
-            Operand::Fill(fill, layout) => Block::Packed(filled(*fill, layout, block, panels, scratch)),
-            Operand::Rows(rows, fill, layout) => {
-                let (depth, units) = (layout.units, layout.block(block));
-                let whole = panels.end.min(layout.lines / layout.height).saturating_sub(panels.start);
-                let last = filled(*fill, layout, block, &(panels.start + whole..panels.end), scratch);
-                let first = (panels.start * layout.height * depth + units.start).min(rows.len());
-                Block::Rows { rows: &rows[first..], depth, whole, last }
+    /// Adds the products of the last block to `sums`, those of the blocks before, and finishes tile by tile.
+    #[expect(unsafe_code, reason = "tiles of one output are written by several threads")]
+    fn finish(&self, stripe: &Stripe, rows: &Range<usize>, column: usize, sums: &[f32], tile: &mut [f32]) {
+        let Stripe { height, panel, width, units, .. } = *stripe;
+        let mut sums = sums.chunks_exact(height * width);
+        for (row, line) in rows.clone().enumerate() {
+            let place = Place { rows: self.rows.lines_of(line), columns: self.columns.lines_of(column) };
+            let sums = sums.next();
+            if let Some(exit) = self.epilogue.exit(&place, (height, width), &self.out) {
+                let before = sums.map_or(exit.before, <[f32]>::as_ptr);
+                // SAFETY: `exit` and `before` lead to whole tiles, and each place of the output belongs to one tile of one task.
+                unsafe { self.kernel.tile_to(width, units, stripe.rows(row), panel, &Exit { before, ..exit }) };
+                continue;
             }
+            self.epilogue.prefetch(&place, &self.out);
+            let (before, tile) = (sums.map_or(Before::Zero, Before::Other), &mut tile[..height * width]);
+            self.kernel.tile_of_rows(width, units, stripe.rows(row), panel, before, tile);
+            self.epilogue.finish(self.kernel.isa(), &place, width, tile, &self.out);
         }
     }
 }
 
-/// Packs some panels of a block into `scratch`.
-fn filled<'a>(
-    fill: &dyn Fill,
-    layout: &Panels,
-    block: usize,
-    panels: &Range<usize>,
-    scratch: &'a mut Vec<u32>,
-) -> &'a [u32] {
-    let units = layout.block(block);
-    let size = layout.heights(panels) * units.len();
-    if scratch.len() < size {
-        scratch.resize(size, 0);
+/// A block of some rows and of a panel of columns.
+struct Stripe<'a> {
+    a: &'a Block<'a>,
+    height: usize,
+    panel: &'a [u32],
+    width: usize,
+    units: usize,
+}
+
+impl<'a> Stripe<'a> {
+    /// Panel `row` of the rows, and the distance of its rows.
+    fn rows(&self, row: usize) -> (&'a [u32], usize) {
+        self.a.panel(row, self.height, self.units)
     }
-    let mut rest = &mut scratch[..size];
-    for panel in panels.clone() {
-        let height = layout.height_of(panel);
-        let (piece, behind) = rest.split_at_mut(height * units.len());
-        rest = behind;
-        fill.fill(units.clone(), layout.lines_of(panel), height, piece);
-    }
-    &scratch[..size]
 }
 
 /// The rows of a matrix [rows, depth] as the first operand.

@@ -100,6 +100,30 @@ fn half_precision_weights_stay_half_as_large() {
     }
 }
 
+/// Results are the same bits whether they go past the caches or not, and whether a tile leaves its registers at once or not.
+#[test]
+fn every_way_to_memory_gives_the_same_values() {
+    let [rows, outputs, depth] = [1029, 1040, 130];
+    let (x, w, bias) = (wave(rows * depth, 0.37), wave(outputs * depth, 0.11), wave(outputs, 0.7));
+    let residual = wave(rows * outputs, 0.9);
+    for isa in Isa::all() {
+        let kernel = Kernel::new(isa, Rounding::None);
+        let weights = Packed::weights(kernel, Side::Columns, Values::F32(&w), [outputs, depth, 1]);
+        for (bias, residual) in [(Bias::None, None), (Bias::Columns(&bias), Some(&residual[..]))] {
+            let epilogue = Epilogue { bias, function: None, residual, target: Target::matrix(outputs) };
+            let mut streamed = vec![f32::NAN; rows * outputs];
+            assert!(super::super::stream::streams(streamed.as_ptr(), streamed.len()));
+            linear(&x, rows, &weights, &epilogue, &mut streamed);
+            for (row, streamed) in streamed.chunks_exact(outputs).enumerate().step_by(79) {
+                let mut alone = vec![f32::NAN; outputs];
+                let residual = residual.map(|residual| &residual[row * outputs..][..outputs]);
+                linear(&x[row * depth..][..depth], 1, &weights, &Epilogue { residual, ..epilogue }, &mut alone);
+                assert_eq!(alone, streamed, "{isa} {row}");
+            }
+        }
+    }
+}
+
 #[test]
 fn tasks_cover_every_size() {
     for isa in Isa::all() {

@@ -29,7 +29,8 @@ vector!(
         let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         [_mm512_permutex2var_ps(even, low, odd), _mm512_permutex2var_ps(even, high, odd)]
     },
-    |halves| _mm512_cvtph_ps(_mm256_loadu_si256(halves.cast()))
+    |halves| _mm512_cvtph_ps(_mm256_loadu_si256(halves.cast())),
+    _mm512_stream_ps
 );
 
 vector!(
@@ -59,5 +60,6 @@ vector!(
         let (low, high) = (_mm256_unpacklo_ps(even, odd), _mm256_unpackhi_ps(even, odd));
         [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
     },
-    |halves| _mm256_cvtph_ps(_mm_loadu_si128(halves.cast()))
+    |halves| _mm256_cvtph_ps(_mm_loadu_si128(halves.cast())),
+    _mm256_stream_ps
 );

@@ -1,7 +1,7 @@
 //! The one error type of the crate: what went wrong, the exit code it ends with, and what the user can do about it.
 //! Wording lives here and in the typed errors of the parts (`weights`, `sampling`), never at the place that prints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::hub::download::DownloadError;
 use crate::weights::lora::LoraError;
@@ -135,6 +135,13 @@ impl Error {
     /// A picture that cannot be taken, with what to do about it.
     pub fn picture(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Error::Picture { message: message.into(), hint: hint.into() }
+    }
+
+    /// A path that is no text, as those in requests and reports have to be; `what` it is of.
+    #[must_use]
+    pub fn path_is_no_text(what: &str, path: &Path) -> Self {
+        let message = format!("the path of the {what}, `{}`, is not valid UTF-8", path.display());
+        Error::usage(message, "rename it, or give a link to it")
     }
 
     /// For `map_err`: an I/O failure with what was tried on which file.

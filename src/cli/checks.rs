@@ -100,12 +100,7 @@ pub fn numbers_behind(text: &str, most: usize) -> (&str, Vec<f64>) {
 
 /// A path as part of the request.
 pub fn path(what: &str, path: &Path) -> Result<String> {
-    path.to_str().map(Into::into).ok_or_else(|| {
-        Error::usage(
-            format!("the path of the {what}, `{}`, is not valid UTF-8", path.display()),
-            "rename it, or give a link to it: the path is part of the request, which is text",
-        )
-    })
+    path.to_str().map(Into::into).ok_or_else(|| Error::path_is_no_text(what, path))
 }
 
 /// Standard output holds one thing, and `--every` needs something to count. Whether the pictures fit is for

@@ -1,9 +1,10 @@
 //! `sdgen verify`: what a file is, whether it is whole, whether it runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
+use super::checks;
 use super::compute::ComputeArgs;
 use super::general::GeneralArgs;
 use super::model::PredictionChoice;
@@ -89,7 +90,7 @@ impl VerifyArgs {
                 "name one: `sdgen verify cat.png --reproduce`",
             ));
         }
-        self.names.iter().map(|name| text(name)).collect()
+        self.names.iter().map(|name| checks::path("file", name)).collect()
     }
 
     /// What was said about single files beside their names.
@@ -97,7 +98,7 @@ impl VerifyArgs {
     /// # Errors
     /// [`Error::Usage`] for a path that is no text.
     pub fn parts(&self) -> Result<Parts> {
-        let config = self.config.as_deref().map(text).transpose()?;
+        let config = self.config.as_deref().map(|path| checks::path("config", path)).transpose()?;
         Ok(Parts { config, prediction: self.prediction.prediction(), ..Parts::default() })
     }
 
@@ -106,12 +107,6 @@ impl VerifyArgs {
     /// # Errors
     /// [`Error::Usage`] for a path that is no text.
     pub fn model(&self) -> Result<Option<String>> {
-        self.model.as_deref().map(text).transpose()
+        self.model.as_deref().map(|path| checks::path("model", path)).transpose()
     }
-}
-
-fn text(path: &Path) -> Result<String> {
-    path.to_str().map(Into::into).ok_or_else(|| {
-        Error::usage(format!("the path `{}` is not valid UTF-8", path.display()), "rename it, or give a link to it")
-    })
 }

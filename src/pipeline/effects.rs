@@ -51,7 +51,6 @@ pub(super) fn of_family(request: &Request, family: &Family) -> Vec<String> {
         return Vec::new();
     }
     let verb = if names.len() == 1 { "has" } else { "have" };
-    let why = if unet { "not of the SDXL family" } else { "one of " };
-    let which = if unet { "" } else { family.name() };
-    vec![format!("{} {verb} no effect: the model is {why}{which}", names.join(" and "))]
+    let model = if unet { "not of the SDXL family" } else { family.name() };
+    vec![format!("{} {verb} no effect: the model is {model}", names.join(" and "))]
 }

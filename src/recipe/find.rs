@@ -162,7 +162,5 @@ fn folder_of(path: &Path) -> Option<String> {
 }
 
 fn text_of(path: &Path) -> Result<String> {
-    path.to_str().map(Into::into).ok_or_else(|| {
-        Error::usage(format!("the path `{}` is not valid UTF-8", path.display()), "rename it, or give a link to it")
-    })
+    path.to_str().map(Into::into).ok_or_else(|| Error::path_is_no_text("file", path))
 }

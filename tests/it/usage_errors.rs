@@ -78,3 +78,17 @@ fn errors_of_the_command_line_are_shown_as_it_says() {
     let event: serde_json::Value = serde_json::from_str(json.text()).unwrap();
     assert_eq!((&event["event"], &event["exit_code"]), (&"error".into(), &2.into()));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_no_text_is_refused_by_all_alike() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let (sandbox, strange) = (Sandbox::new(), OsStr::from_bytes(b"\xff.safetensors"));
+    std::fs::write(sandbox.path("x").with_file_name(strange), "x").unwrap();
+    for before in [&["verify"][..], &["info"], &["convert", "-o", "y"], &["bench", "--model"], &["flux", "x", "--unet"]]
+    {
+        let line = before.iter().map(OsStr::new).chain([strange]);
+        sandbox.run(line).fails(exit_code::USAGE).says(&["not valid UTF-8", "rename it"]);
+    }
+}

@@ -48,9 +48,7 @@ pub fn info(args: &InfoArgs, ui: &mut Ui) -> Result<()> {
 }
 
 fn name(path: &std::path::Path) -> Result<&str> {
-    path.to_str().ok_or_else(|| {
-        Error::usage(format!("the path `{}` is not valid UTF-8", path.display()), "rename it, or give a link to it")
-    })
+    path.to_str().ok_or_else(|| Error::path_is_no_text("file", path))
 }
 
 fn of(name: &str, target: &Target) -> Result<Info> {

@@ -85,6 +85,8 @@ impl Fill for Pixels<'_> {
                 let (picture, x) = (column / self.pixels, column % self.pixels);
                 let count = (self.pixels - x).min(lines.end - column);
                 let (line, behind) = rest.split_at_mut(count);
+                // Each channel lies elsewhere: what the next panel reads of it is not foreseen by the processor.
+                self.source.prefetch(unit, Place { picture, y: 0, x: x + count }, height);
                 self.source.line(unit, Place { picture, y: 0, x }, line, &mut scratch);
                 (rest, column) = (behind, column + count);
             }

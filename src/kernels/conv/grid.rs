@@ -6,8 +6,6 @@ use super::super::gemm::Packed;
 use super::transform::{OUTPUTS, PRODUCTS};
 use super::winograd::ROWS;
 
-/// Outputs of a task from which on it transforms its pixels itself.
-const LEAST_ROWS: usize = 128;
 /// Sums that a task holds at most whose pixels others transformed, 896 KiB.
 const SUMS: usize = 224 << 10;
 /// Blocks of squares that share the transformed weights of a task.
@@ -92,12 +90,11 @@ impl Plan {
         let even = |count: usize, at_most: usize| count.div_ceil(count.div_ceil(at_most.max(1)));
         let rows = weights.kernel().rows();
         let (all_panels, all_blocks) = (weights.lines().div_ceil(rows), grid.blocks());
-        // A task that takes many outputs can transform its pixels itself, while they are in the cache.
+        // A task that takes all outputs of its blocks transforms their pixels itself, while they are in the cache.
         let row_tasks = (4 * threads).div_ceil(all_blocks);
-        if all_blocks > 1 && weights.lines() / row_tasks >= LEAST_ROWS {
+        if row_tasks == 1 {
             let blocks = if all_blocks >= 8 * threads { BLOCKS } else { 1 };
-            let panels = even(all_panels, all_panels.div_ceil(row_tasks));
-            return Plan { all_panels, panels, blocks, blocks_at_a_time: all_blocks, shared: false };
+            return Plan { all_panels, panels: all_panels, blocks, blocks_at_a_time: all_blocks, shared: false };
         }
         let blocks_at_a_time = even(all_blocks, STRIP / (PRODUCTS * channels * grid.block));
         let blocks = even(blocks_at_a_time, BLOCKS);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::gemm::Kernel;
+use super::super::simd::prefetch;
 use super::{Pictures, Window};
 
 /// The pictures that a convolution sees.
@@ -56,6 +57,18 @@ impl<'a> Source<'a> {
             odd_scratch.fill(0.0);
             self.kernel.encode_pairs(even, odd_scratch, middle);
         }
+    }
+
+    /// Asks for the memory that [`Source::line`] will read for `count` pixels of the channel `unit`, where a unit is one channel.
+    pub(super) fn prefetch(&self, unit: usize, place: Place, count: usize) {
+        let Pictures { channels, height, width, enlarged, .. } = *self.pictures;
+        let y = place.y.wrapping_sub(self.before);
+        if enlarged.is_some() || self.kernel.pairs() || unit >= channels || y >= height {
+            return;
+        }
+        let (start, end) = (place.x.saturating_sub(self.before), place.x + count);
+        let row = &self.x[((place.picture * channels + unit) * height + y) * width..][..width];
+        prefetch(&row[start.min(width)..end.min(width)]);
     }
 
     /// Some pixels of row `y`; `scratch` holds them if the picture is enlarged.

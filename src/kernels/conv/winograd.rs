@@ -147,6 +147,8 @@ impl Job<'_> {
                 for i in 0..INPUTS {
                     let place = Place { picture: segment.picture, y: y + i, x };
                     let (line, scratch) = lines.line(i, segment.squares);
+                    // Each channel lies elsewhere, so that the processor does not foresee the next.
+                    self.source.prefetch(channel + 1, place, line.len());
                     self.source.line(channel, place, line, scratch);
                 }
                 let to = &mut slab[index * line + segment.column..];

@@ -42,31 +42,44 @@ fn tile(bencher: Bencher, rounding: Rounding) {
     });
 }
 
-/// Channels and side of 3x3 convolutions, pictures: four levels of the UNet and two of the decoder.
+/// Channels and side of what convolutions are given, pictures: four levels of the UNet and two of the decoder.
 const LEVELS: [(usize, usize, usize); 6] =
     [(320, 64, 2), (640, 32, 2), (1280, 16, 2), (1280, 8, 2), (512, 64, 1), (128, 256, 1)];
 
-fn conv_3x3(bencher: Bencher, (channels, side, batch): (usize, usize, usize), rounding: Rounding, method: Method) {
+fn conv(
+    bencher: Bencher,
+    (channels, side, batch): (usize, usize, usize),
+    taps: usize,
+    rounding: Rounding,
+    method: Method,
+) {
     let pictures = Pictures { batch, channels, height: side, width: side, enlarged: None };
-    let window = Window { kernel: 3, stride: 1, before: 1, after: 1 };
-    let (x, weights, bias) = (values(pictures.len()), values(channels * channels * 9), values(channels));
+    let window = Window { kernel: taps, stride: 1, before: taps / 2, after: taps / 2 };
+    let weights = values(channels * channels * taps * taps);
+    let (x, bias) = (values(pictures.len()), values(channels));
     let filters = Filters::new(kernel(rounding), method, Values::F32(&weights), [channels, channels], window);
     let finish = Finish { bias: &bias, shift: None, function: None, residual: None };
     let mut out = vec![0.0; x.len()];
     bencher
-        .counter(ItemsCount::new(x.len() * channels * 9))
+        .counter(ItemsCount::new(x.len() * channels * taps * taps))
         .bench_local(|| conv2d(black_box(&x), &pictures, &filters, &finish, &mut out));
+}
+
+/// The layers around a UNet's transformers.
+#[divan::bench(args = [LEVELS[0], LEVELS[1], LEVELS[2]], consts = [false, true])]
+fn conv_1x1<const BF16: bool>(bencher: Bencher, level: (usize, usize, usize)) {
+    conv(bencher, level, 1, ROUNDINGS[usize::from(BF16)], Method::Direct);
 }
 
 #[divan::bench(args = LEVELS, consts = [false, true])]
 fn conv_3x3_direct<const BF16: bool>(bencher: Bencher, level: (usize, usize, usize)) {
-    conv_3x3(bencher, level, ROUNDINGS[usize::from(BF16)], Method::Direct);
+    conv(bencher, level, 3, ROUNDINGS[usize::from(BF16)], Method::Direct);
 }
 
 /// Counted as the direct way would: what it saves shows as a higher rate.
 #[divan::bench(args = LEVELS)]
 fn conv_3x3_winograd(bencher: Bencher, level: (usize, usize, usize)) {
-    conv_3x3(bencher, level, Rounding::None, Method::Winograd);
+    conv(bencher, level, 3, Rounding::None, Method::Winograd);
 }
 
 /// Rows, inputs and outputs: projections, the feed-forward part, the prompt's keys.

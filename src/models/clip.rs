@@ -3,9 +3,9 @@
 use candle_core::{DType, Result, Tensor};
 use serde::Deserialize;
 
-use super::config::{contradictory, parse, unsupported};
+use super::config::parse;
 use super::encoder_layer::{EncoderLayer, EncoderSizes};
-use crate::nn::{causal_mask, Activation, Embedding, LayerNorm, Linear, Params};
+use crate::nn::{causal_mask, Embedding, LayerNorm, Linear, Params};
 
 const WHAT: &str = "text encoder";
 
@@ -59,16 +59,13 @@ impl ClipTextConfig {
     /// When it is damaged, or asks for something that the network does not know.
     pub fn from_json(json: &str) -> crate::Result<Self> {
         let config: Self = parse(WHAT, json)?;
-        config.activation()?;
-        let (width, heads) = (config.hidden_size, config.num_attention_heads);
-        if heads == 0 || !width.is_multiple_of(heads) {
-            return Err(contradictory(WHAT, format!("a width of {width} with {heads} heads")));
-        }
+        config.sizes()?;
         Ok(config)
     }
 
-    fn activation(&self) -> crate::Result<Activation> {
-        Activation::from_name(&self.hidden_act).ok_or_else(|| unsupported(WHAT, "hidden_act", &self.hidden_act))
+    fn sizes(&self) -> crate::Result<EncoderSizes> {
+        let sizes = [self.hidden_size, self.intermediate_size, self.num_attention_heads];
+        EncoderSizes::new(WHAT, sizes, self.layer_norm_eps, &self.hidden_act)
     }
 }
 
@@ -90,18 +87,11 @@ impl ClipTextModel {
     /// # Errors
     /// When the config asks for an activation that is not known, or the tensor library fails.
     pub fn new(config: &ClipTextConfig, params: &Params) -> crate::Result<Self> {
-        let activation = config.activation()?;
         let text_model = params.pp("text_model");
         let model = if text_model.contains("final_layer_norm.weight") { text_model } else { params.clone() };
         let width = config.hidden_size;
         let embeddings = model.pp("embeddings");
-        let sizes = EncoderSizes {
-            width,
-            inner: config.intermediate_size,
-            heads: config.num_attention_heads,
-            eps: config.layer_norm_eps,
-            activation,
-        };
+        let sizes = config.sizes()?;
         let layers = (0..config.num_hidden_layers)
             .map(|i| EncoderLayer::new(&sizes, &model.pp("encoder.layers").pp(i)))
             .collect::<Result<_>>()?;

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
+use super::config::{contradictory, unsupported};
 use crate::nn::{Activation, LayerNorm, Linear, MultiHeadAttention, Params};
 
 /// What all layers of an encoder share.
@@ -17,6 +18,26 @@ pub(super) struct EncoderSizes {
     pub eps: f64,
     /// Of the feed-forward part.
     pub activation: Activation,
+}
+
+impl EncoderSizes {
+    /// The sizes that the config of `what` says: width, inner width and heads, the norms' eps, the activation's name.
+    ///
+    /// # Errors
+    /// When they contradict each other, or the activation is not known.
+    pub(super) fn new(
+        what: &str,
+        [width, inner, heads]: [usize; 3],
+        eps: f64,
+        activation: &str,
+    ) -> crate::Result<Self> {
+        let activation =
+            Activation::from_name(activation).ok_or_else(|| unsupported(what, "hidden_act", activation))?;
+        if heads == 0 || !width.is_multiple_of(heads) {
+            return Err(contradictory(what, format!("a width of {width} with {heads} heads")));
+        }
+        Ok(EncoderSizes { width, inner, heads, eps, activation })
+    }
 }
 
 /// Attention and feed-forward part, each behind a norm and around a residual.

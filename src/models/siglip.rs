@@ -3,9 +3,9 @@
 use candle_core::{DType, Result, Tensor};
 use serde::Deserialize;
 
-use super::config::{contradictory, parse, unsupported};
+use super::config::{contradictory, parse};
 use super::encoder_layer::{EncoderLayer, EncoderSizes};
-use crate::nn::{Activation, Conv2d, Conv2dConfig, Embedding, LayerNorm, Params};
+use crate::nn::{Conv2d, Conv2dConfig, Embedding, LayerNorm, Params};
 
 const WHAT: &str = "vision encoder";
 
@@ -53,11 +53,7 @@ impl SiglipVisionConfig {
     /// When it is damaged, contradicts itself, or asks for something that the network does not know.
     pub fn from_json(json: &str) -> crate::Result<Self> {
         let config: Self = parse(WHAT, json)?;
-        config.activation()?;
-        let (width, heads) = (config.hidden_size, config.num_attention_heads);
-        if heads == 0 || !width.is_multiple_of(heads) {
-            return Err(contradictory(WHAT, format!("a width of {width} with {heads} heads")));
-        }
+        config.sizes()?;
         if config.patch_size == 0 || config.image_size < config.patch_size {
             let (patch, image) = (config.patch_size, config.image_size);
             return Err(contradictory(WHAT, format!("tokens of {patch} pixels in pictures of {image}")));
@@ -71,8 +67,9 @@ impl SiglipVisionConfig {
         (self.image_size / self.patch_size).pow(2)
     }
 
-    fn activation(&self) -> crate::Result<Activation> {
-        Activation::from_name(&self.hidden_act).ok_or_else(|| unsupported(WHAT, "hidden_act", &self.hidden_act))
+    fn sizes(&self) -> crate::Result<EncoderSizes> {
+        let sizes = [self.hidden_size, self.intermediate_size, self.num_attention_heads];
+        EncoderSizes::new(WHAT, sizes, self.layer_norm_eps, &self.hidden_act)
     }
 }
 
@@ -94,13 +91,7 @@ impl SiglipVisionModel {
     /// When the config asks for an activation that is not known, or the tensor library fails.
     pub fn new(config: &SiglipVisionConfig, params: &Params) -> crate::Result<Self> {
         let (width, embeddings) = (config.hidden_size, params.pp("embeddings"));
-        let sizes = EncoderSizes {
-            width,
-            inner: config.intermediate_size,
-            heads: config.num_attention_heads,
-            eps: config.layer_norm_eps,
-            activation: config.activation()?,
-        };
+        let sizes = config.sizes()?;
         let cut = Conv2dConfig { kernel: config.patch_size, stride: config.patch_size, before: 0, after: 0 };
         Ok(SiglipVisionModel {
             patch_embedding: Conv2d::new(3, width, cut, &embeddings.pp("patch_embedding"))?,

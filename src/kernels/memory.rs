@@ -21,6 +21,10 @@ use memmap2::{MmapMut, MmapRaw};
 const LARGE: usize = 256 << 10;
 /// What sizes and places of large blocks are multiples of.
 const GRAIN: usize = 4 << 10;
+/// Bytes from which a block that is not large begins with a line of the caches: a vector as wide as a line, read from anywhere else, takes
+/// two lines, and kernels whose operands are in the first-level cache a third more time.
+const MEDIUM: usize = 1 << 10;
+const LINE_BYTES: usize = 64;
 /// Bytes of the first range; those that follow double the whole, up to [`LARGEST`]. Only what is used of a range takes memory.
 const FIRST: usize = 64 << 20;
 const LARGEST: usize = 1 << 30;
@@ -160,6 +164,14 @@ impl Blocks {
         layout.size() >= LARGE && layout.align() <= GRAIN
     }
 
+    /// What is asked of the system's allocator for a block that is not large.
+    fn of_system(layout: Layout) -> Layout {
+        if layout.size() < MEDIUM {
+            return layout;
+        }
+        layout.align_to(LINE_BYTES).unwrap_or(layout)
+    }
+
     fn ranges(&self) -> MutexGuard<'_, Ranges> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,7 +186,7 @@ unsafe impl GlobalAlloc for Blocks {
         match Self::is_large(&layout).then(|| self.ranges().take(layout.size())).flatten() {
             Some((block, _)) => block.as_ptr(),
             // SAFETY: the caller's promise is that of this call.
-            None => unsafe { System.alloc(layout) },
+            None => unsafe { System.alloc(Self::of_system(layout)) },
         }
     }
 
@@ -186,7 +198,7 @@ unsafe impl GlobalAlloc for Blocks {
                 block.as_ptr()
             }
             // SAFETY: the caller's promise is that of this call.
-            None => unsafe { System.alloc_zeroed(layout) },
+            None => unsafe { System.alloc_zeroed(Self::of_system(layout)) },
         }
     }
 
@@ -195,14 +207,14 @@ unsafe impl GlobalAlloc for Blocks {
             && NonNull::new(block).is_some_and(|block| self.ranges().give_back(block, layout.size()));
         if !ours {
             // SAFETY: what is not of a range is the system's.
-            unsafe { System.dealloc(block, layout) };
+            unsafe { System.dealloc(block, Self::of_system(layout)) };
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller promises that the size is none too large for the alignment.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        if !Self::is_large(&layout) && !Self::is_large(&new) {
+        if layout.size().max(new_size) < MEDIUM {
             // SAFETY: the caller's promise is that of this call.
             return unsafe { System.realloc(block, layout, new_size) };
         }

@@ -43,14 +43,43 @@ pub(super) trait Vector: Copy {
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
     /// The larger of each two numbers.
     unsafe fn max(self, other: Self) -> Self;
-    /// `self * 2^n` of numbers between 0.5 and 2, where n stands in the last bits of `whole` as [`super::math`]'s exponential function puts
-    /// it there; |n| < 126.
-    unsafe fn raise(self, whole: Self) -> Self;
+    /// How far each number is above the next lower whole one. Numbers are not above 0, and may count as [`LEAST_POWER`] when they are less.
+    unsafe fn fraction(self) -> Self;
+    /// `self * 2^n` of numbers from 1 to 2, where n is the next whole number that is not above `exponent`, of which the same holds as of
+    /// those that [`Vector::fraction`] takes.
+    unsafe fn raise(self, exponent: Self) -> Self;
     /// Of the values of `a` and then `b` those at even and those at odd places.
     unsafe fn split(a: Self, b: Self) -> [Self; 2];
     /// The reverse of [`Vector::split`].
     unsafe fn zip(even: Self, odd: Self) -> [Self; 2];
 }
+
+/// The exponent of the least power of two that [`Vector::raise`] has to reach.
+pub(super) const LEAST_POWER: f32 = -125.0;
+
+/// The next whole numbers that are not above those of `x`, plus a number so large that they stand in the sums' last bits, with nothing to
+/// convert.
+///
+/// # Safety
+/// The processor must have the vector's instructions.
+#[inline(always)]
+unsafe fn floor_in_bits<V: Vector>(x: V) -> V {
+    // SAFETY: the caller answers for the instructions.
+    unsafe { V::splat(LEAST_POWER).max(x).sub(V::splat(0.5)).add(V::splat(WHOLE)) }
+}
+
+/// [`Vector::fraction`] where no instruction does it.
+///
+/// # Safety
+/// The processor must have the vector's instructions.
+#[inline(always)]
+unsafe fn fraction<V: Vector>(x: V) -> V {
+    // SAFETY: the caller answers for the instructions.
+    unsafe { V::splat(LEAST_POWER).max(x).sub(floor_in_bits(x).sub(V::splat(WHOLE))) }
+}
+
+/// What [`floor_in_bits`] adds.
+const WHOLE: f32 = 12_582_912.0;
 
 /// The values of the widest vector of any instruction set.
 pub(super) const WIDEST: usize = 16;
@@ -122,7 +151,7 @@ pub(super) fn bits(floats: &[f32]) -> &[u32] {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! vector {
     ($vector:ty, $lanes:literal, $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident,
-     $max:ident, |$value:ident, $whole:ident| $raise:expr,
+     $max:ident, |$number:ident| $fraction:expr, |$value:ident, $exponent:ident| $raise:expr,
      |$x:ident, $factor:ident, $sum:ident| $mul_add:expr,
      |$a:ident, $b:ident| $split:expr, |$even:ident, $odd:ident| $zip:expr
      $(, |$halves:ident| $widen:expr, $stream:ident)?) => {
@@ -193,8 +222,15 @@ macro_rules! vector {
             }
 
             #[inline(always)]
-            unsafe fn raise(self, whole: Self) -> Self {
-                let ($value, $whole) = (self, whole);
+            unsafe fn fraction(self) -> Self {
+                let $number = self;
+                // SAFETY: as above.
+                unsafe { $fraction }
+            }
+
+            #[inline(always)]
+            unsafe fn raise(self, exponent: Self) -> Self {
+                let ($value, $exponent) = (self, exponent);
                 // SAFETY: as above.
                 unsafe { $raise }
             }

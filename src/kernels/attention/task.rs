@@ -125,7 +125,8 @@ impl Task<'_> {
         let Scratch { turned, sums, running, .. } = scratch;
         let (isa, shape) = (self.layout.kernel.isa(), &self.layout.shape);
         let sums = &mut sums[..shape.width * width];
-        running.totals.iter_mut().for_each(|total| *total = total.recip());
+        // Where a mask hides all keys, the sums are 0, or nearly.
+        running.totals.iter_mut().for_each(|total| *total = total.max(f32::MIN_POSITIVE).recip());
         multiply_rows(isa, sums, &running.totals);
         turned.resize(width * shape.width, 0.0);
         turn_floats(isa, sums, width, 0, shape.width, turned);

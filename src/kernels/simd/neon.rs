@@ -14,8 +14,9 @@ vector!(
     vsubq_f32,
     vmulq_f32,
     vmaxq_f32,
-    |value, whole| {
-        let exponent = vshlq_n_s32::<23>(vreinterpretq_s32_f32(whole));
+    |x| super::fraction(x),
+    |value, exponent| {
+        let exponent = vshlq_n_s32::<23>(vreinterpretq_s32_f32(super::floor_in_bits(exponent)));
         vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(value), exponent))
     },
     |x, factor, sum| vfmaq_f32(sum, x, factor),

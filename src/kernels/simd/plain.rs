@@ -1,6 +1,6 @@
 //! 4 values in an array.
 
-use super::Vector;
+use super::{floor_in_bits, fraction, Vector};
 
 /// What every processor has; the compiler makes of it what it can.
 impl Vector for [f32; 4] {
@@ -49,7 +49,15 @@ impl Vector for [f32; 4] {
     }
 
     #[inline(always)]
-    unsafe fn raise(self, whole: Self) -> Self {
+    unsafe fn fraction(self) -> Self {
+        // SAFETY: every processor can add.
+        unsafe { fraction(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn raise(self, exponent: Self) -> Self {
+        // SAFETY: as above.
+        let whole = unsafe { floor_in_bits(exponent) };
         std::array::from_fn(|i| f32::from_bits(self[i].to_bits().wrapping_add(whole[i].to_bits() << 23)))
     }
 

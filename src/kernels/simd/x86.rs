@@ -14,10 +14,8 @@ vector!(
     _mm512_sub_ps,
     _mm512_mul_ps,
     _mm512_max_ps,
-    |value, whole| {
-        let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(whole));
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(value), exponent))
-    },
+    |x| _mm512_reduce_ps::<{ _MM_FROUND_TO_NEG_INF }>(x),
+    |value, exponent| _mm512_scalef_ps(value, exponent),
     |x, factor, sum| _mm512_fmadd_ps(x, factor, sum),
     |a, b| {
         let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -43,8 +41,9 @@ vector!(
     _mm256_sub_ps,
     _mm256_mul_ps,
     _mm256_max_ps,
-    |value, whole| {
-        let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(whole));
+    |x| super::fraction(x),
+    |value, exponent| {
+        let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(super::floor_in_bits(exponent)));
         _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(value), exponent))
     },
     |x, factor, sum| _mm256_fmadd_ps(x, factor, sum),

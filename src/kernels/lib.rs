@@ -7,6 +7,7 @@
 //! This is the one place with `unsafe` besides the mapping of files: instructions that a processor may lack, and outputs that
 //! several threads write disjoint parts of. Each module that needs it allows it for itself and says why.
 
+mod ahead;
 pub mod attention;
 pub mod conv;
 pub mod elementwise;

@@ -103,7 +103,7 @@ pub(super) const LINE: usize = 16;
 /// Asks for a line of memory that will be used after some thousand operations, if the processor can be asked. It comes as far as the
 /// second-level cache: more requests to the first than it takes at once would hold up what is computed meanwhile.
 #[inline(always)]
-pub(super) fn prefetch_line(place: *const f32) {
+pub(super) fn prefetch_line<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every processor of this kind has the instruction, and what is asked for does not have to be there.
     unsafe {
@@ -140,6 +140,17 @@ pub(super) fn floats_mut(bits: &mut [u32]) -> &mut [f32] {
     // SAFETY: as there.
     unsafe { std::slice::from_raw_parts_mut(bits.as_mut_ptr().cast(), bits.len()) }
 }
+
+/// Any numbers as their bytes.
+pub(super) fn bytes<T: Number>(values: &[T]) -> &[u8] {
+    // SAFETY: numbers have no padding, and any bytes are bytes.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// Types without padding.
+pub(super) trait Number: Copy {}
+impl Number for u16 {}
+impl Number for u32 {}
 
 /// Numbers as their bits.
 pub(super) fn bits(floats: &[f32]) -> &[u32] {

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::super::gemm::Packed;
+use super::super::gemm::{Kernel, Packed};
 use super::transform::{OUTPUTS, PRODUCTS};
 use super::winograd::ROWS;
 
 /// Sums that a task holds at most whose pixels others transformed, 896 KiB.
 const SUMS: usize = 224 << 10;
-/// Blocks of squares that share the transformed weights of a task.
+/// Blocks of squares that share the transformed weights of a task that transforms their pixels itself, if there are many.
 const BLOCKS: usize = 2;
 /// Transformed pixels that are held at a time, 32 MiB.
 const STRIP: usize = 8 << 20;
@@ -19,10 +19,12 @@ pub(super) struct Grid {
     pub batch: usize,
     pub height: usize,
     pub width: usize,
-    /// Squares of a block.
+    /// Squares of a block at most.
     pub block: usize,
     /// What the width of a block's lines is a multiple of.
     pub lanes: usize,
+    /// Number of blocks, all of about as many squares.
+    pub blocks: usize,
 }
 
 /// Squares side by side.
@@ -43,18 +45,32 @@ impl Grid {
         (across, across * self.height.div_ceil(OUTPUTS) * self.batch)
     }
 
-    pub(super) fn blocks(&self) -> usize {
-        self.squares().1.div_ceil(self.block)
+    /// In as few blocks as they fit into, or in as many more as divide evenly among `threads` threads if those have several each.
+    pub(super) fn new(pictures: [usize; 3], kernel: &Kernel, threads: usize) -> Self {
+        let [batch, height, width] = pictures;
+        let grid = Grid { batch, height, width, block: kernel.width(), lanes: kernel.lanes(), blocks: 0 };
+        let vectors = grid.squares().1.div_ceil(grid.lanes);
+        let least = vectors.div_ceil(grid.block / grid.lanes);
+        let even = least.next_multiple_of(threads * together(least, threads));
+        Grid { blocks: if least > 2 * threads && even <= vectors { even } else { least }, ..grid }
     }
 
     /// The squares of a block.
     pub(super) fn range(&self, block: usize) -> Range<usize> {
-        block * self.block..((block + 1) * self.block).min(self.squares().1)
+        let squares = self.squares().1;
+        let vectors = squares.div_ceil(self.lanes);
+        let start = |block: usize| (block * vectors / self.blocks * self.lanes).min(squares);
+        start(block)..start(block + 1)
     }
 
     /// The width of a block's lines.
     pub(super) fn line(&self, block: usize) -> usize {
         self.range(block).len().next_multiple_of(self.lanes)
+    }
+
+    /// The widest block's lines.
+    pub(super) fn widest(&self) -> usize {
+        self.squares().1.div_ceil(self.lanes).div_ceil(self.blocks) * self.lanes
     }
 
     /// The squares of a block, row by row.
@@ -68,6 +84,15 @@ impl Grid {
             next += squares;
             (squares > 0).then_some(Segment { picture: row / down, y: row % down, x, squares, column })
         })
+    }
+}
+
+/// Of `blocks` blocks those that a task takes which transforms their pixels itself.
+fn together(blocks: usize, threads: usize) -> usize {
+    if blocks >= 8 * threads {
+        BLOCKS
+    } else {
+        1
     }
 }
 
@@ -89,19 +114,18 @@ impl Plan {
     pub(super) fn new(grid: &Grid, channels: usize, weights: &Packed, threads: usize) -> Self {
         let even = |count: usize, at_most: usize| count.div_ceil(count.div_ceil(at_most.max(1)));
         let rows = weights.kernel().rows();
-        let (all_panels, all_blocks) = (weights.lines().div_ceil(rows), grid.blocks());
+        let (all_panels, all_blocks) = (weights.lines().div_ceil(rows), grid.blocks);
         // A task that takes all outputs of its blocks transforms their pixels itself, while they are in the cache.
         let row_tasks = (4 * threads).div_ceil(all_blocks);
         if row_tasks == 1 {
-            let blocks = if all_blocks >= 8 * threads { BLOCKS } else { 1 };
+            let blocks = together(all_blocks, threads);
             return Plan { all_panels, panels: all_panels, blocks, blocks_at_a_time: all_blocks, shared: false };
         }
         let blocks_at_a_time = even(all_blocks, STRIP / (PRODUCTS * channels * grid.block));
-        let blocks = even(blocks_at_a_time, BLOCKS);
-        let room = SUMS / (PRODUCTS * rows * blocks * grid.line(0));
-        let balanced = all_panels.div_ceil((4 * threads).div_ceil(blocks_at_a_time.div_ceil(blocks)));
+        let room = SUMS / (PRODUCTS * rows * grid.widest());
+        let balanced = all_panels.div_ceil((4 * threads).div_ceil(blocks_at_a_time));
         let panels = even(all_panels, room.min(balanced.max(ROWS / rows)));
-        Plan { all_panels, panels, blocks, blocks_at_a_time, shared: true }
+        Plan { all_panels, panels, blocks: 1, blocks_at_a_time, shared: true }
     }
 
     pub(super) fn row_tasks(&self) -> usize {

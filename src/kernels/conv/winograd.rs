@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::ahead::Ahead;
 use super::super::gemm::{Kernel, Packed};
 use super::super::isa::per_isa;
 use super::super::memory::unfilled_units;
@@ -42,20 +43,19 @@ pub(super) fn conv2d(
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
     let kernel = *weights.kernel();
-    let grid = Grid { batch: pictures.batch, height, width, block: kernel.width(), lanes: kernel.lanes() };
+    let grid = Grid::new([pictures.batch, height, width], &kernel, rayon::current_num_threads());
     let source = Source::new(x, pictures, window, kernel);
     let plan = Plan::new(&grid, pictures.channels, weights, rayon::current_num_threads());
     let job = Job { grid, channels: pictures.channels, source, weights, finish, out: Output::new(out) };
-    for start in (0..grid.blocks()).step_by(plan.blocks_at_a_time) {
-        let blocks = start..(start + plan.blocks_at_a_time).min(grid.blocks());
+    for start in (0..grid.blocks).step_by(plan.blocks_at_a_time) {
+        let blocks = start..(start + plan.blocks_at_a_time).min(grid.blocks);
         let shared = plan.shared.then(|| job.transform(&blocks));
-        let slabs = job.slabs(&blocks);
         let tasks = blocks.len().div_ceil(plan.blocks) * plan.row_tasks();
         (0..tasks).into_par_iter().with_max_len(1).for_each(|index| {
             let (rows, index) = (index % plan.row_tasks() * plan.panels, index / plan.row_tasks() * plan.blocks);
             let panels = rows..(rows + plan.panels).min(plan.all_panels);
             let part = start + index..(start + index + plan.blocks).min(blocks.end);
-            let pixels = shared.as_ref().map(|pixels| &pixels[index * slabs..]);
+            let pixels = shared.as_ref().map(|pixels| &pixels[index * job.slab()..]);
             SCRATCH.with_borrow_mut(|scratch| job.run(&panels, &part, pixels, scratch));
         });
     }
@@ -108,21 +108,16 @@ impl Job<'_> {
         channels * line + WIDEST
     }
 
-    /// Transformed pixels of a block, group after group.
-    fn slab(&self, line: usize) -> usize {
-        PRODUCTS * (self.channels * line + self.groups() * WIDEST)
-    }
-
-    /// The same for the widest of `blocks`.
-    fn slabs(&self, blocks: &Range<usize>) -> usize {
-        self.slab(self.grid.line(blocks.start))
+    /// Transformed pixels of the widest block, group after group.
+    fn slab(&self) -> usize {
+        PRODUCTS * (self.channels * self.grid.widest() + self.groups() * WIDEST)
     }
 
     /// Transforms the pixels of `blocks`: block by block, group by group a slab of [products][channels][line].
     fn transform(&self, blocks: &Range<usize>) -> Vec<u32> {
-        let mut pixels = unfilled_units(blocks.len() * self.slabs(blocks));
+        let mut pixels = unfilled_units(blocks.len() * self.slab());
         let mut pieces = Vec::new();
-        for (block, slab) in blocks.clone().zip(pixels.chunks_mut(self.slabs(blocks))) {
+        for (block, slab) in blocks.clone().zip(pixels.chunks_mut(self.slab())) {
             let mut rest = slab;
             for group in 0..self.groups() {
                 let (piece, behind) =
@@ -159,7 +154,7 @@ impl Job<'_> {
 
     /// The outputs of some panels of weights for some blocks, whose slabs `pixels` begins with; if there are none, they are made.
     fn run(&self, panels: &Range<usize>, blocks: &Range<usize>, pixels: Option<&[u32]>, scratch: &mut Scratch) {
-        let (rows, slab) = (self.kernel().rows(), self.slab(self.grid.line(blocks.start)));
+        let (rows, slab) = (self.kernel().rows(), self.slab());
         let Scratch { widened, weights, sums, lines, pixels: own, pixel_lines } = scratch;
         grow(sums, PRODUCTS * rows * panels.len() * self.grid.block * blocks.len());
         for group in 0..self.groups() {
@@ -174,13 +169,15 @@ impl Job<'_> {
             for first in panels.clone().step_by(ROWS / rows) {
                 let some = first..(first + ROWS / rows).min(panels.end);
                 self.transform_weights(group, &some, widened, weights);
+                let mut ahead = Ahead::new(self.kept_next(group, &some, panels), blocks.len() * PRODUCTS * some.len());
                 for (i, block) in blocks.clone().enumerate() {
                     let line = self.grid.line(block);
                     let before = PRODUCTS * Self::stride_before(group, line);
                     let pixels =
                         pixels.map_or(&own[(i * own_slab).min(own.len())..], |pixels| &pixels[i * slab + before..]);
                     let at = i * panels.len() * self.grid.block + (first - panels.start) * line;
-                    self.products(channels, line, weights, pixels, &mut sums[at * PRODUCTS * rows..], group > 0);
+                    let sums = (&mut sums[at * PRODUCTS * rows..], group > 0);
+                    self.products([channels, line], weights, pixels, sums, &mut ahead);
                 }
             }
         }
@@ -189,6 +186,15 @@ impl Job<'_> {
             let at = i * panels.len() * PRODUCTS * rows * self.grid.block;
             self.write(panels, block, &sums[at..], lines, &mut writer);
         }
+    }
+
+    /// The weights, as they are kept, that a task for `panels` transforms after those of `some` of them and a group of channels.
+    fn kept_next(&self, group: usize, some: &Range<usize>, panels: &Range<usize>) -> &[u8] {
+        let (group, start) = if some.end < panels.end { (group, some.end) } else { (group + 1, panels.start) };
+        if group == self.groups() {
+            return &[];
+        }
+        self.weights.kept(group, &(start..(start + ROWS / self.kernel().rows()).min(panels.end)))
     }
 
     /// The weights of some panels for a group of channels, to `to` [products][panels][rows][channels].
@@ -209,7 +215,15 @@ impl Job<'_> {
     }
 
     /// All 36 products of some panels of weights, [products][panels][rows][channels], and a slab, to sums [panels][products][rows][line].
-    fn products(&self, channels: usize, line: usize, weights: &[u32], slab: &[u32], sums: &mut [f32], add: bool) {
+    /// The sums are new or added to what is there; `ahead` has a turn for each product of a panel.
+    fn products(
+        &self,
+        [channels, line]: [usize; 2],
+        weights: &[u32],
+        slab: &[u32],
+        (sums, add): (&mut [f32], bool),
+        ahead: &mut Ahead,
+    ) {
         let rows = self.kernel().rows();
         let (tile, panel) = (rows * line, rows * channels);
         let per_product = weights.len() / PRODUCTS;
@@ -217,6 +231,7 @@ impl Job<'_> {
             let columns = &slab[product * Self::stride(channels, line)..][..channels * line];
             for (i, weights) in weights[..per_product - WIDEST].chunks_exact(panel).enumerate() {
                 let sums = &mut sums[(i * PRODUCTS + product) * tile..][..tile];
+                ahead.turn();
                 self.kernel().tile(line, channels, weights, columns, sums, add);
             }
         }

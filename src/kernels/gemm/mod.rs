@@ -35,6 +35,7 @@ use self::micro::Before;
 use self::operand::{Block, Operand};
 use self::packed::Panels;
 use self::tile::Exit;
+use super::ahead::Ahead;
 use super::output::Output;
 use super::simd::{bits, streamed};
 
@@ -177,12 +178,14 @@ impl Task<'_> {
                 let (these, behind) = sums.split_at_mut(if last > 0 { rows.len() * height * width } else { 0 });
                 sums = behind;
                 let stripe = Stripe { a: &a, height, panel, width, units };
+                let mut ahead = Ahead::new(self.b.ahead(block, columns, column), rows.len());
                 if block == last {
-                    self.finish(&stripe, rows, column, these, tile);
+                    self.finish(&stripe, rows, column, these, tile, &mut ahead);
                     continue;
                 }
                 let before = if block > 0 { Before::Same } else { Before::Zero };
                 for (row, sums) in these.chunks_exact_mut(height * width).enumerate() {
+                    ahead.turn();
                     self.kernel.tile_of_rows(width, units, stripe.rows(row), panel, before, sums);
                 }
             }
@@ -192,12 +195,21 @@ impl Task<'_> {
 
     /// Adds the products of the last block to `sums`, those of the blocks before, and finishes tile by tile.
     #[expect(unsafe_code, reason = "tiles of one output are written by several threads")]
-    fn finish(&self, stripe: &Stripe, rows: &Range<usize>, column: usize, sums: &[f32], tile: &mut [f32]) {
+    fn finish(
+        &self,
+        stripe: &Stripe,
+        rows: &Range<usize>,
+        column: usize,
+        sums: &[f32],
+        tile: &mut [f32],
+        ahead: &mut Ahead,
+    ) {
         let Stripe { height, panel, width, units, .. } = *stripe;
         let mut sums = sums.chunks_exact(height * width);
         for (row, line) in rows.clone().enumerate() {
             let place = Place { rows: self.rows.lines_of(line), columns: self.columns.lines_of(column) };
             let sums = sums.next();
+            ahead.turn();
             if let Some(exit) = self.epilogue.exit(&place, (height, width), &self.out) {
                 let before = sums.map_or(exit.before, <[f32]>::as_ptr);
                 // SAFETY: `exit` and `before` lead to whole tiles, and each place of the output belongs to one tile of one task.

@@ -48,6 +48,16 @@ impl Operand<'_> {
     }
 }
 
+impl Operand<'_> {
+    /// What a task asks for while it works on panel `panel` of `panels` and a block.
+    pub(super) fn ahead(&self, block: usize, panels: &Range<usize>, panel: usize) -> &[u8] {
+        match self {
+            Operand::Packed(packed) => packed.ahead(block, panels, panel),
+            Operand::Fill(..) | Operand::Rows(..) => &[],
+        }
+    }
+}
+
 /// Packs some panels of a block into `scratch`.
 fn filled<'a>(
     fill: &dyn Fill,

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::super::memory::unfilled_units;
 use super::super::quant::Quantized;
+use super::super::simd::bytes;
 use super::kept::Kept;
 use super::micro::Kernel;
 use super::widened::widen_panels;
@@ -178,6 +179,32 @@ impl Packed {
         scratch.resize(place.len(), 0);
         kept.widen(self.kernel.isa(), &halves[place], scratch);
         scratch
+    }
+
+    /// Some panels of a block as they are kept, if that is in panels.
+    pub(crate) fn kept(&self, block: usize, panels: &Range<usize>) -> &[u8] {
+        let place = self.panels.place(block, panels);
+        match &self.store {
+            Store::Units(units) => bytes(&units[place]),
+            Store::Halves(_, halves) => bytes(&halves[place]),
+            Store::Quantized(_) => &[],
+        }
+    }
+
+    /// What a task asks for while it works on panel `panel` of `panels` and a block: its next panel, or where each block is widened as
+    /// a whole, that panel of the next block.
+    pub(super) fn ahead(&self, block: usize, panels: &Range<usize>, panel: usize) -> &[u8] {
+        let widened = matches!(self.store, Store::Halves(..));
+        let (block, panel) = match panel + 1 {
+            next if next < panels.end && !widened => (block, next),
+            _ if widened => (block + 1, panel),
+            _ => (block + 1, panels.start),
+        };
+        if block < self.panels.blocks() {
+            self.kept(block, &(panel..panel + 1))
+        } else {
+            &[]
+        }
     }
 
     /// Rows or columns.

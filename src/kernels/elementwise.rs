@@ -64,12 +64,6 @@ per_isa! {
 }
 
 per_isa! {
-    fn sum(a: &[f32], b: &[f32], to: &mut [f32]) {
-        to.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = a + b);
-    }
-}
-
-per_isa! {
     fn gated_row(a: &[f32], b: &[f32], gate: &[f32], to: &mut [f32]) {
         to.iter_mut().zip(a.iter().zip(b).zip(gate)).for_each(|(to, ((a, b), gate))| *to = a + b * gate);
     }
@@ -88,20 +82,6 @@ per_isa! {
 pub fn apply(isa: Isa, function: Function, x: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), out.len());
     out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(out, x)| map(isa, function, x, out));
-}
-
-/// `a + b`, to `out`.
-///
-/// # Panics
-/// When the slices differ in size.
-pub fn add(isa: Isa, a: &[f32], b: &[f32], out: &mut [f32]) {
-    assert!(a.len() == out.len() && b.len() == out.len());
-    let parts = a.par_chunks(PIECE).zip(b.par_chunks(PIECE));
-    let stream = streams(out.as_ptr(), out.len());
-    out.par_chunks_mut(PIECE).zip(parts).with_min_len(TASK / PIECE).for_each_init(
-        || Writer::new(isa, stream),
-        |writer, (out, (a, b))| writer.write(out, |out| sum(isa, a, b, out)),
-    );
 }
 
 /// `a b`, to `out`.
@@ -158,19 +138,18 @@ mod tests {
         let x: Vec<f32> = (0..70_056).map(|i| (i as f32 * 0.37).sin() * 6.0).collect();
         for function in [Function::Silu, Function::Gelu, Function::GeluTanh, Function::QuickGelu, Function::Relu] {
             let results = Isa::all().into_iter().map(|isa| {
-                let (mut out, mut gated, mut sum) = (vec![0.0; x.len()], vec![0.0; x.len() / 2], vec![0.0; x.len()]);
+                let (mut out, mut gated) = (vec![0.0; x.len()], vec![0.0; x.len() / 2]);
                 apply(isa, function, &x, &mut out);
                 geglu(isa, &x, 9, &mut gated[..x.len() / 2]);
-                add(isa, &x, &out, &mut sum);
                 let (mut product, mut gated_sum) = (vec![0.0; x.len()], vec![0.0; x.len()]);
                 multiply(isa, &x, &out, &mut product);
                 add_gated(isa, &x, &out, &x[..21], &mut gated_sum[..]);
-                (out, gated, sum, product, gated_sum)
+                (out, gated, product, gated_sum)
             });
             let results: Vec<_> = results.collect();
             assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{function:?}");
-            let (out, gated, sum, product, gated_sum) = &results[0];
-            assert!((sum[5] - x[5] - out[5]).abs() < 1e-6 && (product[5] - x[5] * out[5]).abs() < 1e-6);
+            let (out, gated, product, gated_sum) = &results[0];
+            assert!((product[5] - x[5] * out[5]).abs() < 1e-6);
             assert!((gated_sum[26] - x[26] - out[26] * x[5]).abs() < 1e-5);
             if function == Function::Gelu {
                 assert!((gated[4] - x[4] * out[13]).abs() < 1e-6 && (gated[13] - x[22] * out[31]).abs() < 1e-6);

@@ -10,10 +10,11 @@ use memmap2::{MmapMut, MmapRaw};
 
 use super::attention::{attention, Shape};
 use super::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
-use super::elementwise::{add, apply, geglu, Function};
+use super::elementwise::{apply, geglu, Function};
 use super::gemm::{linear, Bias, Epilogue, Kernel, Packed, Rounding, Side, Target, Values};
+use super::join::join;
 use super::norm::{moments, normalise, normalise_in_place, rms_normalise, Norm};
-use super::transpose::transpose;
+use super::transpose::{transpose, transpose_add};
 use super::Isa;
 
 /// A multiple of any system's pages.
@@ -202,15 +203,19 @@ fn passes_stay_inside() {
             for function in [Function::Silu, Function::Gelu, Function::GeluTanh, Function::QuickGelu] {
                 apply(isa, function, &y, &mut out);
             }
-            add(isa, &x[..count], &y, &mut out);
             geglu(isa, &x, count, &mut out);
+            let (left, right) = x[..count].split_at(count / 3);
+            join(isa, left, right, 1, &mut out);
         }
     });
     for (rows, columns) in [(1, 1), (7, 50), (33, 1), (65, 130)] {
         for at_end in [false, true] {
             let values = wave(2 * rows * columns);
-            let (x, mut out) = (Guarded::new(&values, at_end), Guarded::new(&values, at_end));
-            Isa::all().into_iter().for_each(|isa| transpose(isa, &x, rows, columns, &mut out));
+            let [x, more, mut out] = [(); 3].map(|()| Guarded::new(&values, at_end));
+            for isa in Isa::all() {
+                transpose(isa, &x, rows, columns, &mut out);
+                transpose_add(isa, &x, rows, columns, &more, &mut out);
+            }
         }
     }
 }

@@ -12,16 +12,37 @@ const SIDE: usize = 16;
 /// # Panics
 /// When the slices have other sizes.
 pub fn transpose(isa: Isa, x: &[f32], rows: usize, columns: usize, out: &mut [f32]) {
+    strips(isa, x, rows, columns, out, |_, _| {});
+}
+
+/// The same plus `more` [matrices, columns, rows].
+///
+/// # Panics
+/// When the slices have other sizes.
+pub fn transpose_add(isa: Isa, x: &[f32], rows: usize, columns: usize, more: &[f32], out: &mut [f32]) {
+    assert_eq!(more.len(), out.len());
+    strips(isa, x, rows, columns, out, |start, strip| add_to(isa, &more[start..][..strip.len()], strip));
+}
+
+/// Transposes strip by strip; `then` is given where each begins in `out`, and the strip while a cache holds it.
+fn strips(isa: Isa, x: &[f32], rows: usize, columns: usize, out: &mut [f32], then: impl Fn(usize, &mut [f32]) + Sync) {
     let size = rows * columns;
     assert!(x.len() == out.len() && (size == 0 && x.is_empty() || size > 0 && x.len().is_multiple_of(size)));
     if size == 0 {
         return;
     }
-    out.par_chunks_mut(size).zip(x.par_chunks(size)).for_each(|(out, x)| {
+    out.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate().for_each(|(matrix, (out, x))| {
         out.par_chunks_mut(SIDE * rows).enumerate().for_each(|(strip, out)| {
             turn_floats(isa, x, columns, strip * SIDE, rows, out);
+            then(matrix * size + strip * SIDE * rows, out);
         });
     });
+}
+
+per_isa! {
+    fn add_to(more: &[f32], to: &mut [f32]) {
+        to.iter_mut().zip(more).for_each(|(to, more)| *to += more);
+    }
 }
 
 per_isa! {
@@ -96,6 +117,9 @@ mod tests {
                     let (matrix, column, row) = (i / (rows * columns), i / rows % columns, i % rows);
                     assert_eq!(*value, x[(matrix * rows + row) * columns + column]);
                 }
+                let (once, more) = (out.clone(), vec![0.5; x.len()]);
+                transpose_add(isa, &x, rows, columns, &more, &mut out);
+                assert!(out.iter().zip(&once).all(|(sum, value)| *sum == value + 0.5));
             }
         }
     }

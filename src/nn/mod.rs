@@ -44,7 +44,7 @@ pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;
 pub use self_attention::SelfAttention;
 pub use source::ParamSource;
-pub use tokens::{pixels_to_tokens, tokens_to_pixels_add};
+pub use tokens::{join, pixels_to_tokens, tokens_to_pixels_add};
 pub use unshuffle::unshuffle;
 
 pub use crate::kernels::gemm::Values;

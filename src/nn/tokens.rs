@@ -1,9 +1,11 @@
-//! Between pictures, channels first, and tokens, channels last; and sums of two tensors.
+//! Between pictures, channels first, and tokens, channels last; and two tensors side by side.
 
+use candle_core::shape::Dim;
 use candle_core::{Result, Tensor};
 
 use super::cpu::{self, floats};
-use crate::kernels::{elementwise, transpose::transpose};
+use crate::kernels::join;
+use crate::kernels::transpose::{transpose, transpose_add};
 
 /// The pixels of `x` [b, c, h, w] as tokens: [b, h w, c].
 ///
@@ -18,14 +20,38 @@ pub fn pixels_to_tokens(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the shapes do not fit.
 pub fn tokens_to_pixels_add(tokens: &Tensor, residual: &Tensor) -> Result<Tensor> {
-    let x = turned(tokens)?.reshape(residual.shape())?;
-    if !x.device().is_cpu() {
-        return x + residual;
+    let (batch, pixels, channels) = tokens.dims3()?;
+    if residual.flatten_from(2)?.dims() != [batch, channels, pixels] {
+        candle_core::bail!("{:?} are not the tokens of a picture of {:?}", tokens.dims(), residual.dims());
     }
-    let residual = residual.contiguous()?;
-    let (a, b, isa) = (floats(&x)?, floats(&residual)?, cpu::isa()?);
-    cpu::filled(x.shape().clone(), |y| {
-        elementwise::add(isa, &a, &b, y);
+    if !tokens.device().is_cpu() {
+        return turned(tokens)?.reshape(residual.shape())? + residual;
+    }
+    let (tokens, residual) = (tokens.contiguous()?, residual.contiguous()?);
+    let (values, more, isa) = (floats(&tokens)?, floats(&residual)?, cpu::isa()?);
+    cpu::filled(residual.shape().clone(), |y| {
+        transpose_add(isa, &values, pixels, channels, &more, y);
+        Ok(())
+    })
+}
+
+/// `a` and `b`, which differ in dimension `dim` alone, one after the other along it.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn join(a: &Tensor, b: &Tensor, dim: impl Dim) -> Result<Tensor> {
+    let dim = dim.to_index(a.shape(), "join")?;
+    let fits = a.rank() == b.rank() && (0..a.rank()).all(|i| i == dim || a.dims()[i] == b.dims()[i]);
+    if !fits || !a.device().is_cpu() {
+        return Tensor::cat(&[a, b], dim);
+    }
+    let (a, b) = (a.contiguous()?, b.contiguous()?);
+    let mut dims = a.dims().to_vec();
+    dims[dim] += b.dims()[dim];
+    let count = dims[..dim].iter().product();
+    let (a, b, isa) = (floats(&a)?, floats(&b)?, cpu::isa()?);
+    cpu::filled(dims, |y| {
+        join::join(isa, &a, &b, count, y);
         Ok(())
     })
 }
@@ -59,5 +85,18 @@ mod tests {
         let expected = (&x + &x).unwrap().flatten_all().unwrap();
         assert_eq!(twice.to_vec1::<f32>().unwrap(), expected.to_vec1::<f32>().unwrap());
         assert!(tokens_to_pixels_add(&tokens, &wave(&[1, 5, 3, 7], 0.3)).is_err());
+    }
+
+    #[test]
+    fn joined_tensors_are_those_of_the_tensor_library() {
+        let (a, b) = (wave(&[2, 5, 3, 7], 0.3), wave(&[2, 4, 3, 7], 0.7));
+        let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let joined = join(&a, &b, 1).unwrap();
+        assert_eq!(joined.dims(), [2, 9, 3, 7]);
+        assert_eq!(flat(&joined), flat(&Tensor::cat(&[&a, &b], 1).unwrap()));
+        let (a, b) = (a.transpose(1, 3).unwrap(), b.transpose(1, 3).unwrap());
+        let joined = join(&a, &b, candle_core::D::Minus1).unwrap();
+        assert_eq!(flat(&joined), flat(&Tensor::cat(&[&a, &b], 3).unwrap()));
+        assert!(join(&a, &b, 1).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
 use super::super::output::Output;
-use super::super::simd::bits;
+use super::super::simd::{bits, prefetch};
 use super::super::transpose::turn_floats;
 use super::layout::Layout;
 use super::softmax::{multiply_rows, soften, Running};
@@ -49,6 +49,7 @@ impl Task<'_> {
         let queries = start..(start + kernel.width()).min(self.layout.shape.queries);
         let width = queries.len().next_multiple_of(kernel.lanes());
         self.start(head, &queries, width, scratch);
+        self.prefetch(head, &queries);
         let mut blocks = &self.packed[(head - self.first) * self.layout.head_units()..][..self.layout.head_units()];
         for block in self.layout.blocks() {
             let [keys_size, values_size] = self.layout.parts(block.len());
@@ -71,6 +72,19 @@ impl Task<'_> {
             });
         }
         self.finish(head, queries, width, scratch);
+    }
+
+    /// Asks for the places of the results and for the queries of the next panel: a head's parts of them lie far from each other, which no
+    /// processor foresees, and few keys take less time than to wait for them.
+    fn prefetch(&self, head: usize, queries: &Range<usize>) {
+        let all = self.layout.shape.queries;
+        for query in queries.clone() {
+            let place = self.layout.vector(head, query, all);
+            self.out.prefetch(place.start, place.len());
+        }
+        for query in queries.end..(queries.end + queries.len()).min(all) {
+            prefetch(&self.q[self.layout.vector(head, query, all)]);
+        }
     }
 
     /// Packs the queries and makes room.

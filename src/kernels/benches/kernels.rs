@@ -13,8 +13,10 @@ use sdgen_kernels::attention::{attention, Shape};
 use sdgen_kernels::conv::{conv2d, Filters, Finish, Method, Pictures, Window};
 use sdgen_kernels::elementwise::{geglu, Function};
 use sdgen_kernels::gemm::{linear, Bias, Epilogue, Kernel, Packed, Rounding, Side, Target, Values};
+use sdgen_kernels::join::join;
 use sdgen_kernels::norm::{normalise, rms_normalise, Norm};
 use sdgen_kernels::quant::{Format, Quantized, SharedBytes};
+use sdgen_kernels::transpose::transpose_add;
 use sdgen_kernels::Isa;
 
 const ROUNDINGS: [Rounding; 2] = [Rounding::None, Rounding::Bf16];
@@ -157,4 +159,22 @@ fn rms_norm(bencher: Bencher, width: usize) {
 fn gated_gelu(bencher: Bencher) {
     let (x, mut out, isa) = (values(8192 * 2560), vec![0.0; 8192 * 1280], Isa::current().unwrap());
     bencher.counter(ItemsCount::new(out.len())).bench_local(|| geglu(isa, black_box(&x), 1280, &mut out));
+}
+
+/// An item is a value of the result: what a transformer adds to a picture.
+#[divan::bench]
+fn tokens_to_pixels(bencher: Bencher) {
+    let (x, more, isa) = (values(2 * 320 * 4096), values(2 * 320 * 4096), Isa::current().unwrap());
+    let mut out = vec![0.0; x.len()];
+    bencher
+        .counter(ItemsCount::new(out.len()))
+        .bench_local(|| transpose_add(isa, black_box(&x), 4096, 320, &more, &mut out));
+}
+
+/// An item is a value of the result: a picture and its skip connection.
+#[divan::bench]
+fn joined_channels(bencher: Bencher) {
+    let (a, b, isa) = (values(2 * 640 * 4096), values(2 * 320 * 4096), Isa::current().unwrap());
+    let mut out = vec![0.0; a.len() + b.len()];
+    bencher.counter(ItemsCount::new(out.len())).bench_local(|| join(isa, black_box(&a), &b, 2, &mut out));
 }

@@ -46,9 +46,7 @@ impl Operand<'_> {
             }
         }
     }
-}
 
-impl Operand<'_> {
     /// What a task asks for while it works on panel `panel` of `panels` and a block.
     pub(super) fn ahead(&self, block: usize, panels: &Range<usize>, panel: usize) -> &[u8] {
         match self {

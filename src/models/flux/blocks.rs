@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, D};
 
 use super::FluxConfig;
 use crate::models::dit::{attend, attend_jointly, Around, FeedForward, Modulation, Stream, StreamNames};
-use crate::nn::{Activation, Linear, Params, Rotary, SelfAttention};
+use crate::nn::{join, Activation, Linear, Params, Rotary, SelfAttention};
 
 /// The text's or the picture's half of a block with two streams.
 #[derive(Debug, Clone)]
@@ -116,6 +116,6 @@ impl SingleBlock {
         let normed = around.norm(x)?;
         let inner = Activation::GeluTanh.forward(&self.proj_mlp.forward(&normed)?)?;
         let attended = attend(&self.attention, self.stream.project(&normed)?, Some(rotary))?;
-        around.add(x, &self.proj_out.forward(&Tensor::cat(&[attended, inner], D::Minus1)?)?)
+        around.add(x, &self.proj_out.forward(&join(&attended, &inner, D::Minus1)?)?)
     }
 }

@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use super::plan::{AttentionPlan, BlockPlan};
 use super::transformer::{Transformer2d, TransformerConfig};
 use crate::models::resnet::{ResnetBlock2d, ResnetConfig};
-use crate::nn::{Downsample2d, KeysValues, Params, Upsample2d};
+use crate::nn::{join, Downsample2d, KeysValues, Params, Upsample2d};
 
 /// What all blocks of a network have in common.
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +148,7 @@ impl UpBlock {
         let mut x = x.clone();
         for (i, resnet) in self.resnets.iter().enumerate() {
             let Some(skip) = skips.pop() else { candle_core::bail!("the way up has more layers than the way down") };
-            x = resnet.forward_owned(Tensor::cat(&[&x, &skip], 1)?, Some(condition.time))?;
+            x = resnet.forward_owned(join(&x, &skip, 1)?, Some(condition.time))?;
             x = attend(&self.attentions, i, x, condition.text)?;
         }
         if let Some(upsampler) = &self.upsampler {

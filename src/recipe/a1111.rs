@@ -11,6 +11,9 @@ use crate::text::prompt::tags::{read_tags, LoraTag};
 const SILENT: [&str; 8] =
     ["Version", "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "User", "Schedule type"];
 
+/// Forge's name for the guidance of FLUX.
+const DISTILLED: &str = "Distilled CFG Scale";
+
 /// What the fields say; those that there is nothing for are listed.
 pub fn recipe(text: &Infotext) -> Recipe {
     let version = text.get("Version").unwrap_or_default();
@@ -68,12 +71,16 @@ fn field(name: &str, value: &str, text: &Infotext, hires: bool, recipe: &mut Rec
     let number = value.parse::<f64>().ok();
     match name {
         "Steps" => recipe.set("steps", value),
+        // Forge has two for FLUX: the distilled one is an input of the model, this one leads away from the negative prompt.
+        "CFG scale" if text.get(DISTILLED).is_some() => recipe.set_some("true-cfg", number),
+        DISTILLED => recipe.set_some("guidance", number),
         "CFG scale" => recipe.set("guidance", number.map_or(value.into(), |number| number.to_string())),
         "Seed" => recipe.set("seed", value),
         "Clip skip" => recipe.set("clip-skip", value),
-        "Eta DDIM" | "Eta" => recipe.set("eta", value),
+        // That of other samplers is about noise that theirs alone let be scaled.
+        "Eta DDIM" if text.get("Sampler") == Some("DDIM") => recipe.set("eta", value),
         "Denoising strength" if !hires => recipe.set("strength", value),
-        "Sampler" => samplers::take(recipe, Names::A1111, value, text.get("Schedule type"), false),
+        "Sampler" => samplers::take(recipe, Names::A1111, value, text.get("Schedule type"), is_flow(text)),
         "Size" => return size(value, recipe),
         "Model" => recipe.push("model", value.into(), text.get("Model hash").map(Into::into)),
         "VAE" if value.eq_ignore_ascii_case("none") || value.eq_ignore_ascii_case("automatic") => {}
@@ -84,6 +91,12 @@ fn field(name: &str, value: &str, text: &Infotext, hires: bool, recipe: &mut Rec
         _ => return false,
     }
     true
+}
+
+/// Whether the model is one of flow matching, whose sampler is called as another one's: FLUX of Forge, and what is written here.
+fn is_flow(text: &Infotext) -> bool {
+    let own = text.get("Version").is_some_and(|version| version.starts_with("sdgen"));
+    text.get(DISTILLED).is_some() || own && text.get("Schedule type") == Some("Simple")
 }
 
 fn size(value: &str, recipe: &mut Recipe) -> bool {

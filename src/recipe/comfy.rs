@@ -61,8 +61,14 @@ pub fn recipe(graph: &Value) -> Result<Recipe, String> {
     Ok(recipe)
 }
 
-/// Ways through what changes a conditioning.
+/// Ways through what changes a conditioning. Some nodes change both, and each has its own way through them.
 const CONDITIONING: &[&str] = &["conditioning", "positive", "conditioning_to", "conditioning_1"];
+const NEGATIVE: &[&str] = &["conditioning", "negative", "conditioning_to", "conditioning_1"];
+/// What makes nothing of a conditioning, whatever its text says.
+const ZERO: &str = "ConditioningZeroOut";
+
+/// Models whose latents these are were trained by flow matching.
+const FLOW_LATENTS: &str = "EmptySD3LatentImage";
 
 fn prompts(run: &Run<'_>, recipe: &mut Recipe) {
     let positive = run.guide.link("positive").or_else(|| run.guide.link("conditioning"));
@@ -79,8 +85,10 @@ fn prompts(run: &Run<'_>, recipe: &mut Recipe) {
             break;
         }
     }
-    let negative = run.guide.link("negative").and_then(|node| node.chain(CONDITIONING).find_map(text_of));
-    recipe.set_some("negative-prompt", negative.filter(|text| !text.is_empty()));
+    let chain = run.guide.link("negative").into_iter().flat_map(|node| node.chain(NEGATIVE));
+    let negative = chain.take_while(|node| node.class != ZERO).find_map(text_of);
+    // An empty one is a text too: for SDXL, none is zeros.
+    recipe.set_some("negative-prompt", negative);
     recipe.set("weighting", "a1111");
 }
 
@@ -91,10 +99,11 @@ fn text_of(node: Node<'_>) -> Option<String> {
 fn numbers(run: &Run<'_>, recipe: &mut Recipe) {
     recipe.set_some("seed", run.noise.text("seed").or_else(|| run.noise.text("noise_seed")));
     recipe.set_some("steps", run.schedule.text("steps"));
-    let flow = recipe.get("guidance").is_some() || run.guide.class == "BasicGuider";
-    if !flow {
+    let takes_guidance = recipe.get("guidance").is_some() || run.guide.class == "BasicGuider";
+    if !takes_guidance {
         recipe.set_some("guidance", run.guide.number("cfg"));
     }
+    let flow = takes_guidance || run.sampler.link("latent_image").is_some_and(|node| node.class == FLOW_LATENTS);
     if let Some(sampler) = run.method.text("sampler_name") {
         let schedule = run.schedule.text("scheduler");
         samplers::take(recipe, Names::Comfy, &sampler, schedule.as_deref(), flow);
@@ -102,6 +111,10 @@ fn numbers(run: &Run<'_>, recipe: &mut Recipe) {
     let part = run.sampler.number("start_at_step").is_some_and(|step| step > 0.0);
     if part {
         recipe.not_taken.push("start_at_step: only a part of the steps was made".into());
+    }
+    let steps = run.schedule.number("steps");
+    if run.sampler.number("end_at_step").zip(steps).is_some_and(|(end, steps)| end < steps) {
+        recipe.not_taken.push("end_at_step: only a part of the steps was made".into());
     }
 }
 

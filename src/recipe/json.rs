@@ -60,15 +60,17 @@ fn list(json: &Value, names: &[&str], recipe: &mut Recipe) {
 /// # Errors
 /// When it is none.
 pub fn invokeai(json: &Value) -> Result<Recipe, String> {
-    let names = ["positive_prompt", "negative_prompt", "seed", "steps", "cfg_scale"];
-    let mut recipe = common("InvokeAI", json, names)?;
+    let of_mode = |family: &str| json["generation_mode"].as_str().is_some_and(|mode| mode.starts_with(family));
+    let flux = of_mode("flux");
+    let guidance = if flux { "guidance" } else { "cfg_scale" };
+    let mut recipe = common("InvokeAI", json, ["positive_prompt", "negative_prompt", "seed", "steps", guidance])?;
     size(json, &mut recipe);
     // It counts the layers that are skipped, A1111 the layer from the end.
     recipe.set_some("clip-skip", json["clip_skip"].as_u64().map(|skipped| skipped + 1));
     recipe.set_some("strength", json["strength"].as_f64());
     recipe.set_some("guidance-rescale", json["cfg_rescale_multiplier"].as_f64());
     if let Some(sampler) = json["scheduler"].as_str() {
-        samplers::take(&mut recipe, Names::Invoke, sampler, None, false);
+        samplers::take(&mut recipe, Names::Invoke, sampler, None, flux || of_mode("sd3"));
     }
     let name = |model: &Value| text(&model["name"]).or_else(|| text(&model["model_name"]));
     recipe.set_some("model", name(&json["model"]));
@@ -102,7 +104,9 @@ pub fn mflux(json: &Value) -> Result<Recipe, String> {
     recipe.set("scheduler", Sampler::FlowEuler);
     recipe.set("weighting", "none");
     recipe.set_some("model", text(&json["model"]));
-    recipe.set_some("strength", json["image_strength"].as_f64());
+    // It says how much of the picture stays; of the difference, no more digits than were typed.
+    let stays = json["image_strength"].as_f64().filter(|stays| *stays > 0.0 && json["image_path"].is_string());
+    recipe.set_some("strength", stays.map(|stays| ((1.0 - stays) * 1e6).round() / 1e6));
     let scales = json["lora_scales"].as_array();
     for (index, path) in json["lora_paths"].as_array().into_iter().flatten().enumerate() {
         let scale = scales.and_then(|scales| scales.get(index)).and_then(Value::as_f64).unwrap_or(1.0);
@@ -127,7 +131,8 @@ pub fn fooocus(json: &Value) -> Result<Recipe, String> {
         recipe.set("height", height.trim());
     }
     recipe.set("weighting", "a1111");
-    recipe.set_some("clip-skip", text(&json["clip_skip"]));
+    // It counts from the last layer, and its models are all SDXL, where 1 is the last but one here.
+    recipe.set_some("clip-skip", json["clip_skip"].as_u64().map(|skip| skip.saturating_sub(1).max(1)));
     if let Some(sampler) = json["sampler"].as_str() {
         samplers::take(&mut recipe, Names::Comfy, sampler, json["scheduler"].as_str(), false);
     }

@@ -51,7 +51,7 @@ pub struct ControlArgs {
 }
 
 impl ControlArgs {
-    /// The ControlNets' part of the request. `resize` is what was said of all pictures.
+    /// The ControlNets' part of the request. `resize` is what was said of their pictures.
     ///
     /// # Errors
     /// [`Error::Usage`] when options have nothing to act on, or standard input is to be several things.

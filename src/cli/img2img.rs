@@ -5,9 +5,8 @@ use clap::Args;
 use super::control::ControlArgs;
 use super::input::InputArgs;
 use super::paint::PaintArgs;
-use crate::image::input::Alpha;
 use crate::request::Input;
-use crate::{Error, Request, Result};
+use crate::{Request, Result};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,13 +49,8 @@ impl Img2ImgArgs {
     /// As [`PaintArgs::request`], and when there is no picture to begin with.
     pub fn request(&self) -> Result<Request> {
         let request = self.paint.request()?;
-        if self.input.alpha == Alpha::Mask {
-            return Err(Error::usage(
-                "`--alpha mask` makes a mask, and img2img has none",
-                "to paint what is transparent: `sdgen inpaint --alpha mask`",
-            ));
-        }
-        let controls = self.control.controls(self.input.resize, Some(&self.input), None)?;
+        // Maps come to lie where the picture does.
+        let controls = self.control.controls(None, Some(&self.input), None)?;
         let input = Input { no_auto_resize: self.no_auto_resize, ..self.input.input()? };
         Ok(Request { input: Some(input), controls, ..request })
     }

@@ -45,7 +45,8 @@ impl InpaintArgs {
     pub fn request(&self) -> Result<Request> {
         let request = self.paint.request()?;
         checks::mask(&self.input, &self.mask)?;
-        let controls = self.control.controls(self.input.resize, Some(&self.input), Some(&self.mask))?;
+        // Maps come to lie where the picture does.
+        let controls = self.control.controls(None, Some(&self.input), Some(&self.mask))?;
         Ok(Request { input: Some(self.input.input()?), inpaint: Some(self.mask.inpaint()?), controls, ..request })
     }
 }
@@ -88,6 +89,12 @@ mod tests {
         assert_eq!(request.inpaint, Some(inpaint));
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
+    }
+
+    #[test]
+    fn resizing_the_picture_does_not_take_its_map_elsewhere() {
+        let request = request("x -i a.png --extend 64,0,0,0 --resize crop --control canny=a.png").unwrap();
+        assert_eq!((request.input.unwrap().resize, request.controls[0].resize), (Resize::Crop, None));
     }
 
     #[test]

@@ -65,7 +65,8 @@ pub struct PromptArgs {
 
     /// The text encoder's layer, from the end [default: the model's].
     ///
-    /// Counts as in A1111: 1 skips nothing, 2 skips the last layer.
+    /// Counts as in A1111: 1 skips nothing, 2 skips the last layer. SDXL and Stable Diffusion 3 read their text at the last layer but
+    /// one, and it counts from there, as in diffusers: 1 is what ComfyUI calls 2.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |s: &str| values::whole(s, 1..=32))]
     pub clip_skip: Option<usize>,
 

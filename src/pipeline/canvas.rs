@@ -170,14 +170,18 @@ impl Work<'_> {
         let mask = self.at_size(mask, invert, picture.dimensions(), None);
         let mask = self.finished_mask(mask, inpaint)?;
         let region = Region::around(&mask, size, u32::try_from(pad).unwrap_or(u32::MAX));
-        let region = region.ok_or_else(|| nothing_masked(0, inpaint))?;
+        let region = region.ok_or_else(|| nothing_masked(0, mask.dimensions(), inpaint))?;
         let (all, Region { left, top, width, height }) = (picture.dimensions(), region);
         self.notes.push(format!(
             "working on {width}x{height} pixels at {left},{top} of the picture's {}x{}, brought to {}x{}",
             all.0, all.1, size.0, size.1
         ));
         let placement = Placement { source, margins: inpaint.extend, place: Place::Part(region), size };
-        Ok(Canvas::new(picture, Some(region), mask, inpaint, placement))
+        let canvas = Canvas::new(picture, Some(region), mask, inpaint, placement);
+        match &canvas.mask {
+            Some(worked) if worked.is_empty() => Err(too_thin(size)),
+            _ => Ok(canvas),
+        }
     }
 
     /// The mask, inverted if asked, at the picture's size or where the picture goes from there.
@@ -221,7 +225,7 @@ impl Work<'_> {
             mask.binarise().grow(inpaint.grow)
         };
         if mask.is_empty() {
-            return Err(nothing_masked(brightest, inpaint));
+            return Err(nothing_masked(brightest, mask.dimensions(), inpaint));
         }
         if mask.is_full() {
             self.notes.push("the mask covers the whole picture: all of it is painted anew".into());
@@ -255,18 +259,27 @@ fn shown(mask: &Mask) -> Mask {
     Mask::new(values)
 }
 
-fn nothing_masked(brightest: u8, inpaint: &Inpaint) -> Error {
+/// Thin lines of white get darker where the mask is made smaller: so the size is said.
+fn nothing_masked(brightest: u8, (width, height): (u32, u32), inpaint: &Inpaint) -> Error {
     let message = match brightest {
         128.. => format!("nothing is left of the mask after it shrank by {} pixels", -inpaint.grow),
-        1.. => format!("the mask has no white: its brightest pixel has {brightest} of 255, and from 128 on it counts"),
+        1.. => format!(
+            "the mask has no white: at {width}x{height} its brightest pixel has {brightest} of 255, and from 128 on it counts"
+        ),
         0 => "the mask is all black: nothing would be painted".into(),
     };
     let hint = match brightest {
         128.. => "give a `--mask-grow` nearer to 0",
-        1.. => "make it brighter, or take it as it is with `--soft-mask`",
+        1.. => "make it brighter, thicker where it is thin, or take it as it is with `--soft-mask`",
         0 => "white is painted anew; `--invert-mask` turns a mask round",
     };
     Error::picture(message, hint)
+}
+
+/// Of a part that is made smaller, to this size.
+fn too_thin((width, height): (u32, u32)) -> Error {
+    let message = format!("the white of the mask is so thin that nothing of it is left at {width}x{height}");
+    Error::picture(message, "make it thicker with `--mask-grow 8`, or give a larger size or a smaller pad")
 }
 
 #[cfg(test)]

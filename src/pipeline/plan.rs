@@ -5,7 +5,6 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use crate::hub::{self, ModelFiles};
-use crate::image::input::Fill;
 use crate::image::model_label;
 use crate::pipeline::canvas::Canvas;
 use crate::pipeline::control::{self, PlannedControl};
@@ -15,7 +14,7 @@ use crate::pipeline::planned_loras::Loras;
 use crate::pipeline::redux::{self, PlannedRedux};
 use crate::pipeline::turbo::{self, Guessed};
 use crate::pipeline::{distilled, effects, skipped_layers, DenoiserConfig, PlannedLora};
-use crate::request::{limits, Inpaint, Task};
+use crate::request::{limits, Task};
 use crate::sampling::Schedule;
 use crate::{Error, Request, Result};
 
@@ -81,6 +80,7 @@ impl Plan {
         }
         let known = known.or(guessed.as_ref().map(Guessed::defaults));
         let defaults = control::defaults(&request, &family, family.defaults(files.is_built_in())).or_known(known);
+        let is_sized = request.image.width.or(request.image.height).is_some();
         let Given { canvas, reference, mut notes, mut warnings } = Given::read(&mut request, &defaults, &family)?;
         notes.extend(guessed.map(|guessed| guessed.to_string()));
         let (redux, said) = redux::plan(&mut request, &family)?;
@@ -102,6 +102,7 @@ impl Plan {
         request.validate()?;
         let size = (request.image.width.unwrap_or_default(), request.image.height.unwrap_or_default());
         family.check_size(size)?;
+        warnings.extend(effects::of_size(size, defaults.size, family.side_step()).filter(|_| !is_sized));
         check_guidance(&request, &family)?;
         skipped_layers::check(&request, &family, is_guided(&request, &family))?;
         let (controls, said) = control::plan(&mut request, shown, canvas.as_deref(), (&family, &files))?;
@@ -124,6 +125,7 @@ impl Plan {
         }
         request.sampling.scheduler = Some(schedule.sampler());
         request.sampling.sigmas = Some(schedule.sigma_spacing());
+        notes.extend(effects::clip_skip_note(&request, &family));
         warnings.extend(loras.warnings);
         warnings.extend(without_effect(&request, &family));
         warnings.extend(control::without_effect(&request, &controls, schedule.model_calls()));
@@ -276,11 +278,7 @@ fn check_guidance(request: &Request, family: &Family) -> Result<()> {
 }
 
 fn without_effect(request: &Request, family: &Family) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let hidden = |inpaint: &Inpaint| inpaint.fill != Fill::Original && !inpaint.soft && strength(request) >= 1.0;
-    if request.inpaint.as_ref().is_some_and(hidden) {
-        warnings.push("the fill has no effect: at strength 1 the masked part begins with noise alone".to_string());
-    }
+    let mut warnings = effects::of_mask(request.inpaint.as_ref(), strength(request));
     if !family.appends_picture && request.input.as_ref().is_some_and(|input| input.no_auto_resize) {
         warnings.push("`--no-auto-resize` has no effect: it is for FLUX.1 Kontext".to_string());
     }

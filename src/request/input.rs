@@ -108,12 +108,23 @@ pub(super) fn validate(input: Option<&Input>, inpaint: Option<&Inpaint>) -> Resu
     if let Some(strength) = input.and_then(|input| input.strength) {
         check_strength(strength)?;
     }
-    let Some(inpaint) = inpaint else { return Ok(()) };
+    let of_alpha = input.is_some_and(|input| input.alpha == Alpha::Mask);
+    let Some(inpaint) = inpaint else {
+        let message = "`--alpha mask` makes a mask, and nothing here has one";
+        let hint = "to paint what is transparent: `sdgen inpaint --alpha mask`";
+        return if of_alpha { Err(Error::usage(message, hint)) } else { Ok(()) };
+    };
     if input.is_none() {
         return Err(Error::usage("there is a mask and no picture", "give `input` its picture"));
     }
+    if of_alpha && inpaint.mask.is_some() {
+        return Err(Error::usage("there are two masks: a file, and the picture's transparency", "give one of them"));
+    }
     within("grow", Some(inpaint.grow), &limits::MASK_GROW)?;
     within("blur", Some(inpaint.blur), &limits::MASK_BLUR)?;
+    if let Some(Margins { left, top, right, bottom }) = inpaint.extend {
+        [left, top, right, bottom].into_iter().try_for_each(|side| within("extend", Some(side), &limits::EXTENSION))?;
+    }
     within("only_masked", inpaint.only_masked, &limits::MASK_PAD)
 }
 
@@ -151,6 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn transparency_that_is_to_be_a_mask_is_not_passed_over() {
+        let input = Input { alpha: Alpha::Mask, ..Input::default() };
+        let mut request = Request { input: Some(input), ..Request::default() };
+        let refused = request.validate().unwrap_err();
+        assert!(refused.hint().unwrap().contains("sdgen inpaint --alpha mask"), "{refused}");
+        request.inpaint = Some(Inpaint::default());
+        request.validate().unwrap();
+        request.inpaint = Some(Inpaint { mask: Some(PictureFile::default()), ..Inpaint::default() });
+        assert!(request.validate().unwrap_err().to_string().contains("two masks"));
+    }
+
+    #[test]
     fn a_request_from_a_file_keeps_to_the_limits_too() {
         let given = |inpaint: Inpaint, strength| Request {
             input: Some(Input { strength, ..Input::default() }),
@@ -158,12 +181,14 @@ mod tests {
             ..Request::default()
         };
         given(Inpaint::default(), Some(1.0)).validate().unwrap();
+        let far = Margins { bottom: u32::MAX, ..Margins::default() };
         for (inpaint, strength, word) in [
             (Inpaint::default(), Some(0.0), "strength 0"),
             (Inpaint::default(), Some(1.5), "strength 1.5"),
             (Inpaint { blur: -1.0, ..Inpaint::default() }, None, "blur"),
             (Inpaint { grow: 9999, ..Inpaint::default() }, None, "grow"),
             (Inpaint { only_masked: Some(9999), ..Inpaint::default() }, None, "only_masked"),
+            (Inpaint { extend: Some(far), ..Inpaint::default() }, None, "extend"),
         ] {
             let message = given(inpaint, strength).validate().unwrap_err().to_string();
             assert!(message.contains(word), "{message}");

@@ -77,9 +77,11 @@ impl JointText {
             JointKind::Flux => {
                 let clip = self.clips.first().ok_or_else(missing)?;
                 let layer = Layer { skip: 0, normed: true, pooled: true };
-                let (states, _) = clip_states(clip, text, layer)?;
-                let (hidden, cut) = self.t5.as_ref().ok_or_else(missing)?.states(second, places)?;
-                (hidden, states.pooled, cut)
+                let (states, of_clip) = clip_states(clip, text, layer)?;
+                let (hidden, of_t5) = self.t5.as_ref().ok_or_else(missing)?.states(second, places)?;
+                // What T5 has room for is not lost, where it reads the same text.
+                let lost = of_clip.filter(|_| text != second);
+                (hidden, states.pooled, lost.into_iter().chain(of_t5).collect())
             }
             JointKind::Sd3 { width } => self.of_sd3([text, second], [width, places], options)?,
         };
@@ -87,7 +89,7 @@ impl JointText {
         if options.weighting == Weighting::A1111 && [text, second].iter().any(|text| has_brackets(text)) {
             notes.push("brackets in the prompt are taken as text: this model's encoders know no weights".to_string());
         }
-        let warnings = cut.map(|cut| format!("the prompt is too long; cut off: `{cut}`")).into_iter().collect();
+        let warnings = cut.into_iter().map(|cut| format!("the prompt is too long; cut off: `{cut}`")).collect();
         let conditioning = Conditioning { hidden, pooled };
         Ok(Encoded { schedule: vec![(usize::MAX, conditioning)], notes, warnings })
     }
@@ -97,24 +99,25 @@ impl JointText {
         texts: [&str; 2],
         [width, places]: [usize; 2],
         options: &EncodeOptions,
-    ) -> Result<(Tensor, Option<Tensor>, Option<String>)> {
+    ) -> Result<(Tensor, Option<Tensor>, Vec<String>)> {
         let layer = Layer { skip: self.skipped(options.clip_skip)?, normed: false, pooled: true };
-        let (mut hidden, mut pooled, mut cut) = (Vec::new(), Vec::new(), None);
+        let (mut hidden, mut pooled, mut cut) = (Vec::new(), Vec::new(), Vec::new());
         for (clip, text) in self.clips.iter().zip(texts) {
             let (states, rest) = clip_states(clip, text, layer)?;
             hidden.push(states.hidden);
             pooled.extend(states.pooled);
-            cut = cut.or(rest);
+            // T5 has room for more than CLIP: what is cut here is not lost, where it reads the same text.
+            let lost = rest.filter(|rest| (self.t5.is_none() || text != texts[0]) && !cut.contains(rest));
+            cut.extend(lost);
         }
         let clips = Tensor::cat(&hidden, 2)?;
         let (_, _, clips_width) = clips.dims3()?;
         let padding = width.checked_sub(clips_width).ok_or_else(missing)?;
         let clips = clips.pad_with_zeros(2, 0, padding)?;
         let t5 = match &self.t5 {
-            // It has room for more than CLIP: what is cut there is not lost.
             Some(t5) => {
                 let (states, rest) = t5.states(texts[0], places)?;
-                cut = rest;
+                cut.extend(rest);
                 states
             }
             None => Tensor::zeros((1, places, width), DType::F32, clips.device())?,

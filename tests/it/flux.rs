@@ -48,6 +48,11 @@ fn what_the_model_does_not_heed_is_told() {
     told("sd35", "--crop 1,1").says(&["the crop has no effect", "Stable Diffusion 3.5"]);
     let cut = told("sd35", "-p one,two,three,four,five,six,seven,eight,nine");
     cut.says(&["the prompt is too long"]);
+    // CLIP has no room for it, and T5 reads the other prompt.
+    let second = format!("-p x --prompt-2 {}zebra", "x,".repeat(80));
+    told("sd35", &second).says(&["the prompt is too long", "zebra"]);
+    let first = format!("-p {}zebra --prompt-2 x", "x,".repeat(80));
+    told("flux-dev", &first).says(&["the prompt is too long", "zebra"]);
 }
 
 #[test]

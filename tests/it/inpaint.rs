@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use sdgen::error::exit_code;
 
 use crate::support::{pixels, text_chunk, Outcome, Sandbox};
@@ -191,6 +191,12 @@ fn what_is_doubtful_is_said() {
     run(&sandbox, &["--mask", "mask.png", "--fill", "blur", "-o", "b.png"]).succeeds().says(&["fill has no effect"]);
     let part = run(&sandbox, &["--mask", "mask.png", "--fill", "blur", "--strength", "0.5", "-o", "c.png"]).succeeds();
     assert!(!part.stderr.contains("no effect") && part.stderr.contains("2 of 4 steps"), "{}", part.stderr);
+    let blur = ["--mask", "mask.png", "--mask-blur", "8", "-o", "d.png"];
+    run(&sandbox, &[&blur[..], &["--no-paste-back"]].concat()).succeeds().says(&["the mask blur has no effect"]);
+    for used in [&["--no-paste-back", "--soft-mask"][..], &[]] {
+        let used = run(&sandbox, &[&blur[..], used].concat()).succeeds();
+        assert!(!used.stderr.contains("no effect"), "{}", used.stderr);
+    }
     // A line that is finer than a latent is painted too.
     save_mask(&sandbox, "line.png", |x, _| if x == 67 { 255 } else { 0 });
     let line = picture(&sandbox, &["--mask", "line.png"]);
@@ -224,6 +230,7 @@ fn wrong_masks_are_told_apart_and_nothing_is_written() {
     save_mask(&sandbox, "black.png", |_, _| 0);
     save_mask(&sandbox, "grey.png", |_, _| 100);
     fs::write(sandbox.path("text.png"), "no mask").unwrap();
+    DynamicImage::from(original(&sandbox)).into_rgba8().save(sandbox.path("opaque.png")).unwrap();
     let before = sandbox.files();
     for (line, code, words) in [
         (&[][..], exit_code::USAGE, &["nothing says", "--mask", "--extend", "--alpha mask"][..]),
@@ -234,6 +241,7 @@ fn wrong_masks_are_told_apart_and_nothing_is_written() {
         (&["--mask", "grey.png"], exit_code::MODEL, &["no white", "100 of 255", "--soft-mask"]),
         (&["--mask", "mask.png", "--mask-grow", "-40"], exit_code::MODEL, &["shrank by 40"]),
         (&["--alpha", "mask"], exit_code::MODEL, &["in.png", "no transparency"]),
+        (&["--alpha", "mask", "-i", "opaque.png"], exit_code::MODEL, &["opaque.png", "no transparency"]),
         (&["--mask", "mask.png", "--alpha", "mask"], exit_code::USAGE, &["two masks"]),
         (&["--mask", "-", "-i", "-"], exit_code::USAGE, &["standard input"]),
         (&["--extend", "8,0,0,0", "--invert-mask"], exit_code::USAGE, &["no mask"]),

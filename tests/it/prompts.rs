@@ -54,6 +54,7 @@ fn options_without_effect_are_said() {
         (&["--prompt-2", "x"], "second prompt"),
         (&["--crop", "8,8"], "crop"),
         (&["--eta", "0.5", "--scheduler", "euler"], "eta"),
+        (&["-n", "a __fruit__"], "`__fruit__` stays as it is"),
     ] {
         let outcome = sandbox.quick(more);
         assert!(outcome.stderr.contains(word), "{more:?}: {}", outcome.stderr);

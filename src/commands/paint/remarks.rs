@@ -54,7 +54,8 @@ pub fn of_plan(plan: &Plan, asked: &Request, args: &PaintArgs, ui: &mut Ui) {
     }
     ui.detail(&format!("timesteps: {}", join(plan.schedule.timesteps())));
     let prompt = &asked.prompt;
-    let named = Wildcards::named_in(&prompt.text);
+    let others = [&prompt.text_2, &prompt.negative, &prompt.negative_2].into_iter().flatten();
+    let named = std::iter::once(&prompt.text).chain(others).find_map(|text| Wildcards::named_in(text));
     if let (None, Weighting::A1111, Some(name)) = (&args.prompt.wildcards, prompt.weighting, named) {
         ui.warning(&format!("`__{name}__` stays as it is: no folder of wildcards is given with `--wildcards`"));
     }

@@ -29,7 +29,7 @@ pub enum Alpha {
 pub struct Loaded {
     /// The pixels, upright.
     pub rgb: RgbImage,
-    /// With [`Alpha::Mask`] and a picture that has an alpha channel: what is transparent.
+    /// With [`Alpha::Mask`] and a picture that is transparent anywhere: where it is.
     pub mask: Option<Mask>,
     /// What the user should know: ignored profiles, first frames, hidden colours.
     pub notes: Vec<String>,
@@ -60,7 +60,7 @@ pub fn load(source: &Source, alpha: Alpha) -> Result<Loaded> {
     }
     let flatten = if alpha == Alpha::White { on_white } else { without_alpha };
     let rgb = map_pixels(&rgba, flatten);
-    let mask = (alpha == Alpha::Mask && has_alpha).then(|| Mask::new(transparency(&rgba)));
+    let mask = (alpha == Alpha::Mask && transparent).then(|| Mask::new(transparency(&rgba)));
     Ok(Loaded { rgb, mask, notes, record })
 }
 

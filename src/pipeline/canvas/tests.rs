@@ -69,6 +69,25 @@ fn the_masked_part_goes_back_to_its_place() {
 }
 
 #[test]
+fn a_mask_too_thin_for_the_size_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |inpaint: Inpaint, size: Option<usize>| {
+        let mut request = request(folder.path(), Some(inpaint));
+        let thin = GrayImage::from_fn(300, 300, |x, _| Luma([if x == 150 { 255 } else { 0 }]));
+        thin.save(folder.path().join("mask.png")).unwrap();
+        picture(300, 300).save(folder.path().join("in.png")).unwrap();
+        (request.image.width, request.image.height) = (size, size);
+        Canvas::prepare(&mut request, (128, 128), 8).err().map(|e| e.to_string())
+    };
+    let small = refused(Inpaint::default(), Some(64)).unwrap();
+    assert!(small.contains("no white: at 64x64 its brightest pixel"), "{small}");
+    let part = refused(Inpaint { only_masked: Some(32), ..Inpaint::default() }, Some(64)).unwrap();
+    assert!(part.contains("so thin that nothing of it is left at 64x64"), "{part}");
+    assert_eq!(refused(Inpaint { only_masked: Some(32), grow: 4, ..Inpaint::default() }, Some(64)), None);
+    assert_eq!(refused(Inpaint::default(), None), None);
+}
+
+#[test]
 fn new_ground_lies_around_picture_and_mask() {
     let folder = tempfile::tempdir().unwrap();
     let extend = Some(Margins { left: 28, top: 0, right: 0, bottom: 6 });

@@ -125,6 +125,7 @@ mod tests {
     }
 
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the instructions are those of the caller")]
     unsafe fn powers_body<V: Vector>(values: *mut f32, count: usize) {
         for start in (0..count).step_by(V::LANES) {
             // SAFETY: the test gives whole vectors of the widest kind.

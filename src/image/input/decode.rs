@@ -132,6 +132,8 @@ fn name(format: ImageFormat) -> &'static str {
         ImageFormat::WebP => "WebP",
         ImageFormat::Tiff => "TIFF",
         ImageFormat::Bmp => "BMP",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::Avif => "AVIF",
         other => other.to_mime_type(),
     }
 }

@@ -128,7 +128,7 @@ fn files_that_are_no_pictures_are_refused_with_their_reason() {
     fs::write(sandbox.path("pointer.png"), "version https://git-lfs.github.com/spec/v1\n").unwrap();
     refused(&sandbox, "pointer.png", &["pointer.png", "git lfs pull"]);
     fs::copy(fixture("convert/palette.gif"), sandbox.path("a.gif")).unwrap();
-    refused(&sandbox, "a.gif", &["a.gif", "image/gif", "save it as PNG"]);
+    refused(&sandbox, "a.gif", &["a.gif", "not read: GIF", "save it as PNG"]);
     fs::create_dir(sandbox.path("folder.png")).unwrap();
     refused(&sandbox, "folder.png", &["folder.png", "name a file"]);
     refused(&sandbox, "missing.png", &["missing.png", "check the path"]);

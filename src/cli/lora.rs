@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub struct LoraArgs {
     /// Change the model by a LoRA; may be given several times.
     ///
-    /// LoRA, LoCon, LoHa, LoKr, DoRA, IA3, GLoRA and whole differences, in the names of kohya's scripts, diffusers, PEFT, ComfyUI,
+    /// LoRA, LoCon, LoHa, LoKr, DoRA, IA3, GLoRA, OFT and whole differences, in the names of kohya's scripts, diffusers, PEFT, ComfyUI,
     /// OneTrainer and LyCORIS; what was applied is told. SCALE is 1 unless said otherwise and may be negative; TEXT is the scale
     /// for the text encoders where it is another. Weights are changed while they are read. Computing in f32, the changed ones stay in
     /// f32, which takes twice the memory of those that are stored in half of it; with `--dtype f16` or `bf16` they keep their size.

@@ -37,7 +37,7 @@ pub struct LoraMergeArgs {
     /// The model to merge them into: a folder, a file of weights, a short name or the built-in model, `emoji`.
     ///
     /// With --lora-only, the model whose names the modules get, where it is not built as the published ones of its family, and whose
-    /// weights those kinds need that build on them (DoRA, IA3, GLoRA).
+    /// weights those kinds need that build on them (DoRA, IA3, GLoRA, OFT).
     #[arg(short, long, value_name = "MODEL", required_unless_present = "lora_only")]
     model: Option<PathBuf>,
 

@@ -11,9 +11,11 @@ use crate::{weights, Error, Result};
 pub(super) const WEIGHT_FILES: &[&str] = &[
     "diffusion_pytorch_model.safetensors",
     "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors.index.fp16.json",
     "diffusion_pytorch_model.fp16.safetensors",
     "model.safetensors",
     "model.safetensors.index.json",
+    "model.safetensors.index.fp16.json",
     "model.fp16.safetensors",
     "diffusion_pytorch_model.bin",
     "diffusion_pytorch_model.fp16.bin",

@@ -15,7 +15,8 @@ const ENDINGS: [&str; 4] = ["safetensors", "pt", "ckpt", "bin"];
 /// Folders beside models in which other programs keep LoRAs.
 const BESIDE: [&str; 3] = ["loras", "Lora", "lora"];
 /// What diffusers and PEFT call a LoRA's file in its folder.
-const IN_FOLDERS: [&str; 2] = ["pytorch_lora_weights.safetensors", "adapter_model.safetensors"];
+const IN_FOLDERS: [&str; 4] =
+    ["pytorch_lora_weights.safetensors", "adapter_model.safetensors", "pytorch_lora_weights.bin", "adapter_model.bin"];
 /// Folders within folders that are looked into.
 const DEEPEST: usize = 6;
 /// Names that a hint lists.
@@ -227,6 +228,16 @@ mod tests {
         let hint = unknown.hint().unwrap();
         assert!(hint.contains("did you mean `b_v1.0`?") && hint.contains("loras`"), "{hint}");
         assert!(found("d").is_err());
+    }
+
+    #[test]
+    fn folders_of_diffusers_and_peft_hold_one_lora() {
+        for name in IN_FOLDERS {
+            let place = folder(&[&format!("loras/{name}"), "loras/optimizer.bin"]);
+            let given = place.path().join("loras");
+            let (path, is_path) = shelves(place.path()).find_given(given.to_str().unwrap()).unwrap();
+            assert!(path == given.join(name) && is_path, "{}", path.display());
+        }
     }
 
     #[test]

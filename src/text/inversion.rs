@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::nn::ParamSource;
 use crate::weights;
 
-/// Names of A1111's only tensor; they are no words.
-const NAMELESS: [&str; 2] = ["emb_params", "*"];
+/// Names of the only tensor in files of A1111 and ComfyUI; they are no words.
+const NAMELESS: [&str; 4] = ["emb_params", "*", "clip_l", "clip_g"];
 /// Where A1111's `.pt` files hold their tensor, and what they hold besides.
 const A1111_PARAM: &str = "string_to_param.";
 const A1111_TOKEN: &str = "string_to_token.";

@@ -1,30 +1,39 @@
 //! [`Difference`]: weights that are stored as what they add to those of another network, put together when they are read. A1111's
-//! extension for ControlNets writes such files (`extract_controlnet_diff.py`), and marks them with a tensor `difference`.
+//! extension for ControlNets writes such files (`extract_controlnet_diff.py`), and marks them with a tensor `difference`; Control-LoRAs
+//! are such files too.
 
 use std::sync::Arc;
 
 use candle_core::{DType, Shape, Tensor};
 
-use super::WeightsError;
+use super::{control_lora, WeightsError};
 use crate::nn::ParamSource;
 
 /// Whether a tensor of this name marks a file of differences.
 #[must_use]
 pub fn is_mark(name: &str) -> bool {
-    name.rsplit('.').next() == Some("difference")
+    name.rsplit('.').next() == Some("difference") || control_lora::is_mark(name)
 }
 
 /// A view on differences and the weights that they were taken from, both under the names of the models.
 pub struct Difference {
     change: Arc<dyn ParamSource>,
     base: Arc<dyn ParamSource>,
+    /// Whether norms and biases are whole: those of Control-LoRAs are.
+    vectors_are_whole: bool,
 }
 
 impl Difference {
-    /// Tensors of `change` that `base` has too are added to those, all others are whole.
+    /// Tensors of `change` that `base` has too are added to those, of a Control-LoRA those with two sides or more; all others are
+    /// whole.
     #[must_use]
     pub fn new(change: Arc<dyn ParamSource>, base: Arc<dyn ParamSource>) -> Self {
-        Difference { change, base }
+        let vectors_are_whole = change.names().iter().any(|name| control_lora::is_mark(name));
+        Difference { change, base, vectors_are_whole }
+    }
+
+    fn is_sum(&self, name: &str, shape: &Shape) -> bool {
+        self.base.info(name).is_some() && !(self.vectors_are_whole && shape.rank() < 2)
     }
 }
 
@@ -39,12 +48,13 @@ impl ParamSource for Difference {
 
     fn info(&self, name: &str) -> Option<(Shape, DType)> {
         let (shape, dtype) = self.change.info(name)?;
-        Some((shape, if self.base.info(name).is_some() { DType::F32 } else { dtype }))
+        let is_sum = self.is_sum(name, &shape);
+        Some((shape, if is_sum { DType::F32 } else { dtype }))
     }
 
     fn read(&self, name: &str) -> Result<Tensor, WeightsError> {
         let change = self.change.read(name)?;
-        if self.base.info(name).is_none() {
+        if !self.is_sum(name, change.shape()) {
             return Ok(change);
         }
         let base = self.base.read(name)?;

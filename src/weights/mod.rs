@@ -2,6 +2,7 @@
 //! memory.
 //! Models never see this module: they take their tensors from `nn::Params`, whose sources are implemented here.
 
+mod control_lora;
 pub mod detect;
 mod difference;
 mod error;
@@ -36,7 +37,7 @@ pub use error::{Mismatch, ShapeMismatch, WeightsError};
 pub use gguf::Kind;
 pub use random::RandomWeights;
 pub use safetensors::Safetensors;
-pub use sharded::Sharded;
+pub use sharded::{is_index, Sharded};
 pub(crate) use sniff::refuse_other_formats;
 
 use crate::nn::ParamSource;
@@ -92,18 +93,20 @@ pub fn open(path: &Path) -> Result<Arc<dyn ParamSource>, WeightsError> {
 }
 
 /// Opens a file of weights: `*.safetensors`, the `*.safetensors.index.json` of a model in several files, or a GGUF
-/// file or PyTorch checkpoint, which are known by their first bytes. Weights of eight bits are handed out with their scales applied.
+/// file or PyTorch checkpoint, which are known by their first bytes. Weights of eight bits are handed out with their scales applied, thin
+/// factors of a Control-LoRA as their products.
 ///
 /// # Errors
 /// When the file is not there, or is not what its name says: every kind of damage has its own message and hint.
 pub fn open_file(path: &Path) -> Result<WeightFile, WeightsError> {
     let file = open_container(path)?;
-    Ok(WeightFile { source: scaled::apply_scales(file.source)?, ..file })
+    let source = control_lora::show_products(scaled::apply_scales(file.source)?);
+    Ok(WeightFile { source, ..file })
 }
 
 fn open_container(path: &Path) -> Result<WeightFile, WeightsError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name.ends_with(".index.json") {
+    if sharded::is_index(&name) {
         let source = Arc::new(Sharded::open(path)?);
         return Ok(WeightFile { source, container: Container::Sharded, metadata: BTreeMap::new() });
     }

@@ -13,6 +13,8 @@ use crate::nn::{ParamSource, Quantized, Values};
 const SCALES: [&str; 2] = ["scale_weight", "weight_scale"];
 /// Endings of what lies beside scaled weights and is not needed.
 const BESIDE: [&str; 4] = ["scaled_fp8", "scale_input", "input_scale", "comfy_quant"];
+/// The scales of bitsandbytes' numbers of four bits, which are not read.
+const BITSANDBYTES: &str = ".weight.absmax";
 /// Scales of blocks of a weight, which are not read.
 const BLOCKS: &str = "weight_scale_inv";
 
@@ -32,6 +34,9 @@ pub fn apply_scales(source: Arc<dyn ParamSource>) -> Result<Arc<dyn ParamSource>
     for name in source.names() {
         let unsupported =
             |dtype: String| WeightsError::UnsupportedDtype { file: source.label(), tensor: name.clone(), dtype };
+        if name.ends_with(BITSANDBYTES) {
+            return Err(unsupported("numbers of four bits by bitsandbytes (nf4 or fp4)".into()));
+        }
         if name.ends_with(BLOCKS) {
             return Err(unsupported("numbers of eight bits that are scaled in blocks".into()));
         }
@@ -155,7 +160,8 @@ mod tests {
 
     #[test]
     fn other_scales_are_refused_by_name() {
-        for (name, shape) in [("a.weight_scale", &[2, 2][..]), ("a.weight_scale_inv", &[1])] {
+        for (name, shape) in [("a.weight_scale", &[2, 2][..]), ("a.weight_scale_inv", &[1]), ("a.weight.absmax", &[1])]
+        {
             let scale = tensor(name, "F32", shape, &floats(&vec![1.0; shape.iter().product()]));
             let error = apply_scales(of_tensors(&[weight(), scale], &[]).source).err().unwrap();
             assert!(error.to_string().contains(name), "{error}");

@@ -57,6 +57,13 @@ impl Sharded {
     }
 }
 
+/// Whether a file is called as a list of others is: `model.safetensors.index.json`, and for a variant
+/// `model.safetensors.index.fp16.json`.
+#[must_use]
+pub fn is_index(name: &str) -> bool {
+    name.ends_with(".json") && name.contains(".safetensors.index.")
+}
+
 /// Whether `name` names a file in the same folder, and nothing elsewhere.
 fn is_plain_name(name: &str) -> bool {
     let mut parts = Path::new(name).components();

@@ -182,12 +182,16 @@ fn shards(folder: &Path, second: &str) -> PathBuf {
 #[test]
 fn a_model_in_two_files_is_one_source() {
     let folder = tempfile::tempdir().unwrap();
-    let source = open(&shards(folder.path(), "m-2.safetensors")).unwrap();
+    let index = shards(folder.path(), "m-2.safetensors");
+    let source = open(&index).unwrap();
     assert_eq!(source.names().len(), 2);
     assert_eq!(source.read("a").unwrap().to_vec1::<u8>().unwrap(), [1]);
     assert_eq!(source.read("b").unwrap().to_vec1::<u8>().unwrap(), [2]);
     assert_eq!(source.info("b").unwrap(), (1.into(), DType::U8));
     assert!(source.info("c").is_none() && source.read("c").is_err());
+    let variant = folder.path().join("m.safetensors.index.fp16.json");
+    std::fs::rename(index, &variant).unwrap();
+    assert_eq!(open(&variant).unwrap().names().len(), 2);
 }
 
 #[test]

@@ -187,17 +187,32 @@ fn values(tensor: &Stored) -> Vec<f32> {
     }
 }
 
+fn of_values(name: &str, shape: &[usize], values: &[f32]) -> Stored {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Stored { name: name.into(), dtype: "F32".into(), shape: shape.into(), bytes }
+}
+
+/// The tensors of the ControlNet in the names of the original code, each with what of it lies beyond the UNet's, and whether that
+/// has one.
+fn changes(sandbox: &Sandbox) -> Vec<(Stored, Vec<f32>, bool)> {
+    let unet = read(&sandbox.path("sd15/unet").join(WEIGHTS));
+    let own = read(&sandbox.path("controlnet-sd15").join(WEIGHTS));
+    let change = |(tensor, own): (Stored, &Stored)| {
+        let base = unet.iter().find(|base| base.name == own.name).map(values);
+        let is_shared = base.is_some();
+        let base = base.unwrap_or_else(|| vec![0.0; values(own).len()]);
+        let change = values(own).into_iter().zip(base).map(|(own, base)| own - base).collect();
+        (tensor, change, is_shared)
+    };
+    original_tensors().into_iter().zip(&own).map(change).collect()
+}
+
 #[test]
 fn differences_are_added_to_the_unet() {
     let sandbox = sandbox("sd15", &["controlnet-sd15"]);
-    let unet = read(&sandbox.path("sd15/unet").join(WEIGHTS));
-    let own = read(&sandbox.path("controlnet-sd15").join(WEIGHTS));
-    let mut tensors = original_tensors();
-    for (tensor, own) in tensors.iter_mut().zip(&own) {
-        let base = unet.iter().find(|base| base.name == own.name).map_or(vec![0.0; values(own).len()], values);
-        let change = values(own).into_iter().zip(base).flat_map(|(own, base)| (own - base).to_le_bytes());
-        (tensor.bytes, tensor.dtype) = (change.collect(), "F32".into());
-    }
+    let changes = changes(&sandbox).into_iter();
+    let mut tensors: Vec<Stored> =
+        changes.map(|(tensor, change, _)| of_values(&tensor.name, &tensor.shape, &change)).collect();
     tensors.push(Stored { name: "difference".into(), dtype: "F32".into(), shape: vec![], bytes: vec![0; 4] });
     fs::write(sandbox.path("diff.safetensors"), file(&tensors, &[])).unwrap();
     let full = picture(&sandbox, "sd15", &["controlnet-sd15=map.png"]);
@@ -210,4 +225,46 @@ fn differences_are_added_to_the_unet() {
     tensors.pop();
     fs::write(sandbox.path("whole.safetensors"), file(&tensors, &[])).unwrap();
     assert!(difference(&picture(&sandbox, "sd15", &["whole.safetensors=map.png"]), &full).1 > 0.05);
+}
+
+/// A Control-LoRA of full rank: each matrix of the UNet with a factor of ones on the diagonal.
+#[test]
+fn control_loras_are_added_to_the_unet() {
+    let sandbox = sandbox("sd15", &["controlnet-sd15"]);
+    let mut tensors = vec![of_values("lora_controlnet", &[0], &[])];
+    for (tensor, change, is_shared) in changes(&sandbox) {
+        let name = tensor.name.strip_prefix("control_model.").unwrap();
+        match name.strip_suffix(".weight").filter(|_| is_shared && tensor.shape.len() > 1) {
+            Some(layer) => {
+                let rows = tensor.shape[0];
+                let diagonal: Vec<f32> = (0..rows * rows).map(|i| f32::from(u8::from(i / rows == i % rows))).collect();
+                let up = [&[rows, rows][..], &vec![1; tensor.shape.len() - 2]].concat();
+                tensors.push(of_values(&format!("{layer}.up"), &up, &diagonal));
+                tensors.push(of_values(&format!("{layer}.down"), &tensor.shape, &change));
+            }
+            None => tensors.push(Stored { name: name.into(), ..tensor }),
+        }
+    }
+    fs::write(sandbox.path("lora.safetensors"), file(&tensors, &[])).unwrap();
+    let full = picture(&sandbox, "sd15", &["controlnet-sd15=map.png"]);
+    // Measured: no difference.
+    assert!(difference(&picture(&sandbox, "sd15", &["lora.safetensors=map.png"]), &full).0 <= 1);
+    let outcome = run(&sandbox, "sd15", &["--control", "lora.safetensors=map.png"]).succeeds();
+    let outcome = outcome.says(&["lora.safetensors: a ControlNet", "added to the model's UNet"]);
+    assert!(!outcome.stderr.contains("does not use"), "{}", outcome.stderr);
+}
+
+#[test]
+fn relatives_of_controlnets_are_refused_by_name() {
+    let sandbox = sandbox("sd15", &[]);
+    for (name, what) in [
+        ("lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight", "a ControlNet-LLLite"),
+        ("down_blocks.0.base_to_ctrl.0.weight", "a ControlNet-XS"),
+        ("control_model.enc_zero_convs_out.0.weight", "a ControlNet-XS"),
+    ] {
+        let own = of_values("controlnet_cond_embedding.conv_in.weight", &[1], &[0.0]);
+        fs::write(sandbox.path("net.safetensors"), file(&[of_values(name, &[1], &[0.0]), own], &[])).unwrap();
+        let outcome = run(&sandbox, "sd15", &["--control", "net.safetensors=map.png"]).fails(exit_code::MODEL);
+        outcome.says(&[&format!("it is {what}"), "a ControlNet or a T2I-Adapter"]);
+    }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use sdgen::error::exit_code;
 
-use crate::single_file::{checkpoint, ckpt, file, fixtures, gguf, zeros, Stored};
-use crate::support::{pixels, Outcome, Sandbox, QUICK};
+use crate::single_file::{checkpoint, ckpt, file, fixtures, gguf, read, zeros, Stored};
+use crate::support::{copy, pixels, replace, Outcome, Sandbox, QUICK};
 
 fn folder(model: &str) -> PathBuf {
     fixtures().join("models").join(model)
@@ -231,4 +231,30 @@ fn averaged_weights_are_taken_when_asked_for() {
     let picture = |name: &str| pixels(&fs::read(sandbox.path(name)).unwrap());
     assert!(picture("plain.png") != picture("folder.png"));
     paint(&sandbox, "x.png", &with("plain.safetensors", &["--ema"])).fails(exit_code::USAGE).says(&["--ema"]);
+}
+
+/// As in SSD-1B nothing attends in the middle, and the way up is no mirror image of the way down.
+#[test]
+fn pruned_unets_paint_what_their_folder_paints() {
+    let mut unet = below("sdxl", "model.diffusion_model.");
+    let gone = ["middle_block.1.", "middle_block.2.", "output_blocks.0.1.transformer_blocks.1."];
+    unet.retain(|tensor| !gone.iter().any(|front| tensor.name.starts_with(front)));
+    let sandbox = sandbox(&[("pruned.safetensors", &unet)]);
+    copy(&folder("sdxl"), &sandbox.path("pruned"));
+    let weights = sandbox.path("pruned/unet/diffusion_pytorch_model.safetensors");
+    let mut tensors = read(&weights);
+    let gone = ["mid_block.attentions.", "mid_block.resnets.1.", "up_blocks.0.attentions.0.transformer_blocks.1."];
+    tensors.retain(|tensor| !gone.iter().any(|front| tensor.name.starts_with(front)));
+    fs::write(&weights, file(&tensors, &[])).unwrap();
+    let config = sandbox.path("pruned/unet/config.json");
+    replace(&config, "UNetMidBlock2DCrossAttn", "UNetMidBlock2D");
+    let reverse = "\"reverse_transformer_layers_per_block\": ";
+    replace(&config, &format!("{reverse}null"), &format!("{reverse}[[1, 2, 2], 1, 1]"));
+    paint(&sandbox, "folder.png", &["--model", "pruned"]).succeeds();
+    let whole = folder("sdxl");
+    let outcome =
+        paint(&sandbox, "file.png", &["--model", whole.to_str().unwrap(), "--unet", "pruned.safetensors"]).succeeds();
+    assert!(!outcome.stderr.contains("does not use"), "{}", outcome.stderr);
+    let picture = |name: &str| pixels(&fs::read(sandbox.path(name)).unwrap());
+    assert!(picture("folder.png") == picture("file.png"));
 }

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::nn::ParamSource;
+use crate::weights;
 
 /// How many tensors of a source there are of each type of number, by the type's name.
 #[must_use]
@@ -20,7 +21,7 @@ pub fn types(source: &dyn ParamSource) -> BTreeMap<String, usize> {
 /// What a file is by its first bytes and its name: "safetensors", "pickle", "gguf", ... `None` when it cannot be read.
 #[must_use]
 pub fn container(path: &Path) -> Option<&'static str> {
-    if path.to_string_lossy().ends_with(".index.json") {
+    if weights::is_index(&path.to_string_lossy()) {
         return Some("safetensors");
     }
     let mut start = [0; 16];

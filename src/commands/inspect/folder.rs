@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::hub::ModelFiles;
-use crate::{Error, Result};
+use crate::{weights, Error, Result};
 
 /// A part of a model that has a folder of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +47,14 @@ pub fn component_files(folder: &Path) -> Result<Vec<PathBuf>> {
         names.extend(entry.file_name().into_string().ok());
     }
     names.sort_unstable();
-    let indexed = names.iter().any(|name| name.ends_with(".safetensors.index.json"));
+    let indexed = names.iter().any(|name| weights::is_index(name));
     let is_one = |name: &String| is_part(name) && !(indexed && is_shard(name) && name.ends_with(".safetensors"));
     Ok(names.into_iter().filter(is_one).map(|name| folder.join(name)).collect())
 }
 
 /// Whether a file is called as weights of a part are. Of `.bin` files those of PyTorch: other programs have some of their own.
 fn is_part(name: &str) -> bool {
-    name.ends_with(".safetensors.index.json")
+    weights::is_index(name)
         || name.ends_with(".safetensors")
         || (Path::new(name).extension().is_some_and(|ending| ending == "bin") && name.contains("pytorch_model"))
 }

@@ -95,7 +95,7 @@ pub fn identify(file: &WeightFile, stem: &str) -> Option<Kind> {
         Some(Other::Lora) => return other(Part::Lora, adapters::family(file), None),
         Some(Other::ControlNet) => return other(Part::ControlNet, family_of_controlnet(&names, file), None),
         Some(Other::Embedding) => return other(Part::Embedding, None, None),
-        Some(Other::Named(what)) => return other(Part::Other, None, Some(what)),
+        Some(Other::Named(what) | Other::Relative(what)) => return other(Part::Other, None, Some(what)),
         None => {}
     }
     let denoiser = detected.any_part(&[Component::Unet, Component::Transformer]);

@@ -10,7 +10,7 @@ use crate::hub::cache::Cache;
 use crate::hub::settings::Settings;
 use crate::hub::{self, RepoId};
 use crate::request::Parts;
-use crate::{Error, Result};
+use crate::{weights, Error, Result};
 
 /// All that is to be checked: models and parts as wholes, and files of weights that belong to none.
 ///
@@ -66,7 +66,7 @@ fn in_snapshot(repo: &str, revision: &str, folder: &Path) -> Result<Vec<Named>> 
 }
 
 fn is_index(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(".index.json")
+    weights::is_index(&path.to_string_lossy())
 }
 
 /// Whether a file is checked with the model: in the folder of a part that the model's index names, or beside a part's config.

@@ -157,7 +157,7 @@ fn add_hashes(report: &mut FileReport, hashes: Hashes) {
 
 /// The files beside an index that it names; none for any other file.
 fn shards(index: &Path) -> Vec<PathBuf> {
-    if !index.to_string_lossy().ends_with(".index.json") {
+    if !weights::is_index(&index.to_string_lossy()) {
         return Vec::new();
     }
     let map = read_small(index).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());

@@ -110,9 +110,13 @@ fn best<'a>(names: &[&'a str], weights: Weights) -> Option<&'a str> {
     })
 }
 
-/// The files that an index of shards stands for: `x-00001-of-00002.safetensors` for `x.safetensors.index.json`.
+/// The files that an index of shards stands for: `x-00001-of-00002.safetensors` for `x.safetensors.index.json`, and
+/// `x.fp16-00001-of-00002.safetensors` for `x.safetensors.index.fp16.json`.
 fn shards<'a>(names: &[&'a str], index: &str) -> Vec<&'a str> {
-    let Some(stem) = index.strip_suffix(".safetensors.index.json") else { return Vec::new() };
+    let parts = index.split_once(".safetensors.index.").and_then(|(stem, end)| Some((stem, end.strip_suffix("json")?)));
+    let Some((stem, variant)) = parts else { return Vec::new() };
+    let stem = format!("{stem}.{variant}");
+    let stem = stem.trim_end_matches('.');
     let is_shard = |name: &str| {
         let numbers = name.strip_prefix(stem).and_then(|rest| rest.strip_suffix(".safetensors"));
         numbers.and_then(|numbers| numbers.strip_prefix('-')).is_some_and(|numbers| {
@@ -229,6 +233,23 @@ mod tests {
                 "t/model-00002-of-00002.safetensors"
             ]
         );
+    }
+
+    /// As Stable Diffusion 3 was published: T5 in both precisions, each in two files.
+    #[test]
+    fn shards_of_half_precision_have_an_index_of_their_own() {
+        let paths = [
+            "t/config.json",
+            "t/model-00001-of-00002.safetensors",
+            "t/model-00002-of-00002.safetensors",
+            "t/model.fp16-00001-of-00002.safetensors",
+            "t/model.fp16-00002-of-00002.safetensors",
+            "t/model.safetensors.index.fp16.json",
+            "t/model.safetensors.index.json",
+        ];
+        let selected = |weights| part(&paths, "t", weights).unwrap();
+        assert_eq!(selected(Weights::Half), [paths[0], paths[5], paths[3], paths[4]]);
+        assert_eq!(selected(Weights::Full), [paths[0], paths[6], paths[1], paths[2]]);
     }
 
     #[test]

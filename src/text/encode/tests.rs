@@ -8,6 +8,7 @@ use crate::models::testing::{max_difference, Expected};
 use crate::nn::{Params, Precision};
 use crate::text::{ClipTokenizer, Inversion};
 use crate::weights;
+use crate::weights::testing::{of_tensors, zeros};
 
 /// Measured: 3.4e-6 at most. A weight ignored moves states by 0.7 at least, a layer by 1.6, a mean not restored by 4e-3, one
 /// restored text by text by 2e-3.
@@ -227,6 +228,12 @@ fn all_layouts_of_an_embedding_give_the_same_states() {
     check("by the file's name", &states("learned_embeds.bin", "a learned_embeds apple"), &expected);
     assert_eq!(inversion("learned_embeds.bin").words(), ["learned_embeds", "<cat-toy>"]);
     assert_eq!(inversion("a1111.pt").words(), ["a1111"]);
+}
+
+#[test]
+fn names_of_encoders_are_no_words() {
+    let file = of_tensors(&[zeros("clip_l", &[1, 48])], &[]);
+    assert_eq!(Inversion::from_source(file.source.as_ref(), "style").unwrap().words(), ["style"]);
 }
 
 #[test]

@@ -9,6 +9,8 @@ pub enum Other {
     ControlNet,
     /// Vectors for words: textual inversion.
     Embedding,
+    /// A relative of ControlNets that is not read, by name with its article.
+    Relative(&'static str),
     /// Another thing by name, with its article.
     Named(&'static str),
 }
@@ -17,7 +19,7 @@ impl Other {
     /// Whether a file with its names is nothing else, whatever other names it has.
     #[must_use]
     pub fn is_sure(self) -> bool {
-        matches!(self, Other::Lora | Other::ControlNet)
+        matches!(self, Other::Lora | Other::ControlNet | Other::Relative(_))
     }
 
     /// The name with its article: "a LoRA".
@@ -27,7 +29,7 @@ impl Other {
             Other::Lora => "a LoRA",
             Other::ControlNet => "a ControlNet",
             Other::Embedding => "an embedding (textual inversion)",
-            Other::Named(name) => name,
+            Other::Named(name) | Other::Relative(name) => name,
         }
     }
 }
@@ -40,7 +42,7 @@ enum At {
 }
 
 /// In this order: a ControlNet has also the names of a UNet, a LoRA those of what it changes.
-const SIGNS: [(At, &str, Other); 32] = [
+const SIGNS: [(At, &str, Other); 35] = [
     (At::Inside, ".lora_down.", Other::Lora),
     (At::Inside, ".lora_A.", Other::Lora),
     (At::Inside, ".lora.down.", Other::Lora),
@@ -51,6 +53,9 @@ const SIGNS: [(At, &str, Other); 32] = [
     (At::Inside, ".oft_blocks", Other::Lora),
     (At::Inside, ".oft_diag", Other::Lora),
     (At::End, ".on_input", Other::Lora),
+    (At::Front, "lllite_", Other::Relative("a ControlNet-LLLite")),
+    (At::Inside, ".base_to_ctrl.", Other::Relative("a ControlNet-XS")),
+    (At::Inside, "enc_zero_convs_", Other::Relative("a ControlNet-XS")),
     (At::Front, "controlnet_cond_embedding.", Other::ControlNet),
     (At::Front, "control_model.", Other::ControlNet),
     (At::Front, "input_hint_block.", Other::ControlNet),

@@ -1,6 +1,7 @@
 //! What a `config.json` would say about a network, as far as its tensors show it. Names are those of diffusers.
 
 mod transformer;
+mod unet;
 
 use serde_json::{json, Map, Value};
 
@@ -13,19 +14,23 @@ use crate::nn::ParamSource;
 pub fn of(component: Component, tensors: &dyn ParamSource) -> Map<String, Value> {
     let sizes = Sizes(tensors);
     let fields = match component {
-        Component::Unet => Some(sizes.unet()),
-        Component::ControlNet => sizes.controlnet(),
+        Component::Unet => Some(unet::of(&sizes)),
+        Component::ControlNet => Some(unet::of_controlnet(&sizes)),
         Component::Adapter => sizes.adapter(),
         Component::Vae => sizes.vae(),
         Component::ClipL | Component::ClipH | Component::ClipG => sizes.clip(component),
         Component::Transformer => transformer::of(&sizes),
         Component::T5 => sizes.t5(),
     };
+    let told = |(field, value): &(String, Value)| !value.is_null() || TOLD_BY_ABSENCE.contains(&field.as_str());
     match fields {
-        Some(Value::Object(fields)) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        Some(Value::Object(fields)) => fields.into_iter().filter(told).collect(),
         _ => Map::new(),
     }
 }
+
+/// Fields that say by null what a network lacks, where its tensors show it.
+const TOLD_BY_ABSENCE: [&str; 2] = ["mid_block_type", "reverse_transformer_layers_per_block"];
 
 /// More of a row has no network.
 const MOST: usize = 1000;
@@ -41,57 +46,6 @@ impl Sizes<'_> {
     fn count(&self, pattern: &str) -> usize {
         let has = |i: &usize| self.0.info(&pattern.replace("{}", &i.to_string())).is_some();
         (0..MOST).take_while(has).count()
-    }
-
-    fn unet(&self) -> Value {
-        let levels = self.count("down_blocks.{}.resnets.0.conv1.weight");
-        let channels: Vec<usize> =
-            (0..levels).filter_map(|i| self.dim(&format!("down_blocks.{i}.resnets.0.conv1.weight"), 0)).collect();
-        let block = |i| format!("down_blocks.{i}.attentions.0.transformer_blocks");
-        let depths: Vec<usize> = (0..levels).map(|i| self.count(&format!("{}.{{}}.norm1.weight", block(i)))).collect();
-        let attends = depths.iter().position(|depth| *depth > 0);
-        let first = attends.map(|attends| format!("{}.0.attn2.to_k.weight", block(attends)));
-        let kinds = |with: &str, without: &str, reverse: bool| {
-            let kind = |depth: &usize| if *depth > 0 { with.to_string() } else { without.to_string() };
-            let kinds: Vec<String> = depths.iter().map(kind).collect();
-            if reverse {
-                kinds.into_iter().rev().collect()
-            } else {
-                kinds
-            }
-        };
-        let projection =
-            attends.and_then(|attends| self.0.info(&format!("down_blocks.{attends}.attentions.0.proj_in.weight")));
-        json!({
-            "in_channels": self.dim("conv_in.weight", 1),
-            "out_channels": self.dim("conv_out.weight", 0),
-            "block_out_channels": channels,
-            "layers_per_block": self.count("down_blocks.0.resnets.{}.conv1.weight"),
-            "down_block_types": kinds("CrossAttnDownBlock2D", "DownBlock2D", false),
-            "up_block_types": kinds("CrossAttnUpBlock2D", "UpBlock2D", true),
-            "cross_attention_dim": first.and_then(|first| self.dim(&first, 1)),
-            "transformer_layers_per_block": depths.iter().map(|depth| (*depth).max(1)).collect::<Vec<_>>(),
-            "use_linear_projection": projection.map(|(shape, _)| shape.rank() == 2),
-            "projection_class_embeddings_input_dim": self.dim("add_embedding.linear_1.weight", 1),
-            "time_cond_proj_dim": self.dim("time_embedding.cond_proj.weight", 1),
-        })
-    }
-
-    /// Half of a UNet, whose way down may attend to nothing, and layers for the control picture.
-    fn controlnet(&self) -> Option<Value> {
-        let mut fields = self.unet();
-        let convolution = |i: usize| format!("controlnet_cond_embedding.blocks.{}.weight", 2 * i + 1);
-        let levels = (0..MOST).take_while(|i| self.0.info(&convolution(*i)).is_some());
-        let first = "controlnet_cond_embedding.conv_in.weight".to_string();
-        let channels: Vec<usize> =
-            std::iter::once(first).chain(levels.map(convolution)).filter_map(|name| self.dim(&name, 0)).collect();
-        fields["_class_name"] = "ControlNetModel".into();
-        fields["conditioning_embedding_out_channels"] = channels.into();
-        match self.count("mid_block.attentions.0.transformer_blocks.{}.norm1.weight") {
-            0 => fields["mid_block_type"] = "UNetMidBlock2D".into(),
-            depth => *fields["transformer_layers_per_block"].as_array_mut()?.last_mut()? = depth.into(),
-        }
-        Some(fields)
     }
 
     /// Pictures have three channels or one, and squares of 8 pixels or, for SDXL, of 16 lie in each value.

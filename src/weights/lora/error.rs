@@ -31,9 +31,13 @@ pub enum Fault {
     /// A change that is told by the weight, whose rows stand in another order than in the model that it was made on.
     #[error("it builds on a weight whose halves stand the other way round here")]
     Order,
-    /// Lengths of DoRA for each input, for several modules that are stored as one.
-    #[error("its DoRA lengths are for several modules at once")]
+    /// A change of several modules that are stored as one, which cannot be told for each of them: lengths of DoRA for each input,
+    /// rotations.
+    #[error("it changes several modules at once, and cannot be divided among them")]
     Split,
+    /// A kind of change that is known by name only.
+    #[error("it is {0}, which this version does not read")]
+    Unsupported(&'static str),
     /// The first layer of FLUX.1 Canny or Depth, for a model that takes no map.
     #[error("it takes a control map as well, and the model does not")]
     ControlMap,
@@ -127,7 +131,11 @@ impl LoraError {
                 "give the file of a LoRA with `--lora`; a model is given with `--model`".into()
             }
             LoraError::Module { fault: Fault::Order | Fault::Split, .. } => {
-                "take a LoRA that is none of DoRA, GLoRA and IA3".into()
+                "take a LoRA that is none of DoRA, GLoRA, IA3 and OFT".into()
+            }
+            LoraError::Module { fault: Fault::Unsupported(_), .. } => {
+                "take one of another kind: LoRA, LoCon, LoHa, LoKr, DoRA, IA3, GLoRA, OFT (`oft_blocks`) or whole differences"
+                    .into()
             }
             LoraError::Module { fault: Fault::ControlMap, .. } => {
                 "LoRAs that make FLUX.1 dev take a map are not supported: take FLUX.1 Canny or Depth, `-m flux-canny` or `-m flux-depth`"

@@ -27,6 +27,14 @@ pub enum Role {
     DiffBias,
     /// GLoRA: `a1`, `a2`, `b1`, `b2`.
     Glora(Half, Factor),
+    /// OFT: the blocks that rotations are made of.
+    Oft,
+    /// OFT: the same as LyCORIS 2.0 stored them.
+    OftDiag,
+    /// OFT: the same as PEFT stores them.
+    OftPeft,
+    /// OFT: factors of the outputs.
+    Rescale,
     /// IA3: what rows or columns are multiplied with.
     Ia3,
     /// IA3: whether it is columns.
@@ -59,7 +67,7 @@ use Factor::{Core, Left, Right, Whole};
 use Half::{First, Second};
 
 /// Ends of names; of two that fit, the longer stands first.
-const ENDINGS: [(&str, Role); 40] = [
+const ENDINGS: [(&str, Role); 43] = [
     (".lora_down.weight", Role::Down),
     (".lora_up.weight", Role::Up),
     (".lora_mid.weight", Role::Mid),
@@ -98,12 +106,15 @@ const ENDINGS: [(&str, Role); 40] = [
     (".a2.weight", Role::Glora(First, Right)),
     (".b1.weight", Role::Glora(Second, Left)),
     (".b2.weight", Role::Glora(Second, Right)),
+    (".oft_blocks", Role::Oft),
+    (".oft_diag", Role::OftDiag),
+    (".rescale", Role::Rescale),
     (".on_input", Role::OnInput),
     (".weight", Role::Ia3),
 ];
 
 /// PEFT's, behind which stands the name of the adapter, if it was kept: `lora_A.default.weight`.
-const PEFT: [(&str, Role); 2] = [(".lora_A.", Role::Down), (".lora_B.", Role::Up)];
+const PEFT: [(&str, Role); 3] = [(".lora_A.", Role::Down), (".lora_B.", Role::Up), (".oft_R.", Role::OftPeft)];
 
 /// The module that a tensor of an adapter belongs to, as its file names it, and what it is there. A name that ends with `.weight`
 /// and nothing more belongs to IA3 if the module has an `on_input`, and to no adapter otherwise.

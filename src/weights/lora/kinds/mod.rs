@@ -8,6 +8,7 @@ mod ia3;
 mod loha;
 mod lokr;
 mod low_rank;
+mod oft;
 mod swapped;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use ia3::Ia3;
 use loha::LoHa;
 use lokr::LoKr;
 use low_rank::LowRank;
+use oft::Oft;
 use swapped::Swapped;
 use widened::Widened;
 
@@ -71,6 +73,11 @@ pub trait Delta: Send + Sync {
     /// Whether it cannot be told without the weight.
     fn builds_on_weight(&self) -> bool {
         false
+    }
+
+    /// Whether a part of its rows can be told without the others.
+    fn splits(&self) -> bool {
+        true
     }
 
     /// These rows of the change at multiplier 1: [rows, columns].
@@ -134,7 +141,7 @@ impl Change {
     /// Whether a part of its rows can be told without the others.
     #[must_use]
     pub fn splits(&self) -> bool {
-        self.dora.as_ref().is_none_or(|dora| !dora.by_input())
+        self.delta.splits() && self.dora.as_ref().is_none_or(|dora| !dora.by_input())
     }
 
     /// It with the second half of its rows first.
@@ -244,6 +251,9 @@ impl Changes {
             () if module.any(|role| matches!(role, Role::Hada(..))) => Some(Box::new(LoHa::new(module, alpha)?)),
             () if module.any(|role| matches!(role, Role::Lokr(..))) => Some(Box::new(LoKr::new(module, alpha)?)),
             () if module.any(|role| matches!(role, Role::Glora(..))) => Some(Box::new(Glora::new(module, alpha)?)),
+            () if module.any(|role| matches!(role, Role::Oft | Role::OftDiag | Role::OftPeft)) => {
+                Some(Box::new(Oft::new(module, alpha)?))
+            }
             () if module.any(|role| matches!(role, Role::Ia3 | Role::OnInput)) => Some(Box::new(Ia3::new(module)?)),
             () => module.get(Role::Diff).map(|diff| Box::new(Full::new(diff, 1.0)) as Box<dyn Delta>),
         };

@@ -11,7 +11,7 @@ use super::super::tests::difference;
 use super::super::{roles, sum, Sums};
 use super::{Base, Changes};
 use crate::nn::ParamSource;
-use crate::weights::testing::fixtures;
+use crate::weights::testing::{self, fixtures};
 use crate::weights::Safetensors;
 
 /// The tensors of a case of `kinds.safetensors`.
@@ -137,4 +137,61 @@ fn biases_are_changed_by_whole_differences_alone() {
     assert!(difference(&sum::add(&stored, &change, Sums::Stored).unwrap(), &expected) < 1e-7);
     let ia3 = Case { file: &file, name: "ia3_output" };
     assert!(Changes::of(&ia3.module(), None).unwrap().bias.is_none());
+}
+
+/// A module of these tensors: the ends of their names, their shapes and values.
+fn module(tensors: &[(&str, &[usize], &[f32])]) -> Module {
+    let stored = |(end, shape, values): &(&str, &[usize], &[f32])| testing::Stored {
+        name: format!("module.{end}"),
+        dtype: "F32".into(),
+        shape: shape.to_vec(),
+        bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    };
+    let source = testing::of_tensors(&tensors.iter().map(stored).collect::<Vec<_>>(), &[]).source;
+    let mut module = Module::new("module");
+    for name in source.names() {
+        module.insert(roles::split(&name).unwrap().1, Stored::of(&source, &name).unwrap());
+    }
+    module
+}
+
+/// A skew matrix of two rows turns by twice the angle whose tangent it has, and one of three equal numbers by a third of a circle.
+#[test]
+fn rotations_turn_the_outputs_of_a_weight() {
+    let two: (&str, &[usize], &[f32]) = ("oft_blocks", &[2, 2, 2], &[0.0, 0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    let three: (&str, &[usize], &[f32]) = ("oft_blocks", &[1, 3, 3], &[0.0, -0.5, 0.5, 0.5, 0.0, -0.5, -0.5, 0.5, 0.0]);
+    let rescale: (&str, &[usize], &[f32]) = ("rescale", &[4, 1], &[1.0, 2.0, 3.0, 4.0]);
+    // Half of what the skew matrices have together, 4 outputs being multiplied with it.
+    let alpha: (&str, &[usize], &[f32]) = ("alpha", &[], &[0.197_642_35]);
+    let loose: (&str, &[usize], &[f32]) = ("alpha", &[], &[0.5]);
+    let turned: [f32; 8] = [-1.8, -2.0, 2.6, 4.0, -7.0, -8.0, 5.0, 6.0];
+    let bound: [f32; 8] = [-9.0 / 17.0, -2.0 / 17.0, 53.0 / 17.0, 76.0 / 17.0, -2.6, -2.8, 8.2, 9.6];
+    for (tensors, expected) in [
+        (vec![two], &turned[..]),
+        (vec![two, loose], &turned),
+        (vec![two, alpha], &bound),
+        (vec![two, rescale], &[-1.8, -2.0, 5.2, 8.0, -21.0, -24.0, 20.0, 24.0]),
+        (vec![three], &[3.0, 4.0, 5.0, 6.0, 1.0, 2.0]),
+    ] {
+        let change = Changes::of(&module(&tensors), None).unwrap().weight.unwrap();
+        let rows = expected.len() / 2;
+        let weight: Vec<f32> = (1..=expected.len()).map(|value| value as f32).collect();
+        let weight = Tensor::from_vec(weight, (rows, 2), &candle_core::Device::Cpu).unwrap();
+        assert!(change.fits(rows, &[2]) && !change.splits() && change.builds_on_weight() && change.kind() == "OFT");
+        let merged = (&weight + change.rows(&Base::new(&weight), &(0..rows), 1.0).unwrap()).unwrap();
+        let expected = Tensor::from_slice(expected, (rows, 2), &candle_core::Device::Cpu).unwrap();
+        assert!(difference(&merged, &expected) < 2e-6, "{merged} instead of {expected}");
+    }
+}
+
+#[test]
+fn relatives_of_oft_are_refused_by_name() {
+    for (end, shape, name) in [
+        ("oft_blocks", &[1, 2, 2, 2][..], "BOFT"),
+        ("oft_diag", &[2, 2, 2], "LyCORIS 2.0"),
+        ("oft_R.weight", &[2, 4], "OFT of PEFT"),
+    ] {
+        let refused = Changes::of(&module(&[(end, shape, &[0.0; 8])]), None).err().unwrap();
+        assert!(refused.to_string().contains(name), "{refused}");
+    }
 }

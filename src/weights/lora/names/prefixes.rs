@@ -1,11 +1,12 @@
 //! What stands in front of a module's name, and the component that it tells.
 
 /// Flattened; one and the same front may be that of several components, and what follows decides.
-const PREFIXES: [(&str, &str); 41] = [
+const PREFIXES: [(&str, &str); 42] = [
     // kohya's scripts, OneTrainer, LyCORIS.
     ("lora_unet_", "unet"),
     ("lora_unet_", "transformer"),
     ("lora_transformer_", "transformer"),
+    ("oft_unet_", "unet"),
     ("lora_te_", "text_encoder"),
     ("lora_te1_", "text_encoder"),
     ("lora_te2_", "text_encoder_2"),

@@ -61,7 +61,7 @@ impl Sharded {
 /// `model.safetensors.index.fp16.json`.
 #[must_use]
 pub fn is_index(name: &str) -> bool {
-    name.ends_with(".json") && name.contains(".safetensors.index.")
+    name.split_once(".safetensors.index.").is_some_and(|(_, end)| end.ends_with("json"))
 }
 
 /// Whether `name` names a file in the same folder, and nothing elsewhere.

@@ -10,14 +10,15 @@ use sdgen::{commands, Error};
 
 fn main() -> ExitCode {
     let typed: Vec<_> = std::env::args_os().collect();
+    let surroundings = Surroundings::of_process();
     match cli::reference::complete(&typed) {
         Ok(true) => return ExitCode::from(exit_code::OK),
         Ok(false) => {}
-        Err(e) => return report(&mut Ui::new(cli::message_options(&typed)), &e),
+        Err(e) => return report(&mut Ui::new(cli::message_options(&typed, &surroundings)), &e),
     }
-    let invocation = match cli::parse_within(typed.clone(), &Surroundings::of_process()) {
+    let invocation = match cli::parse_within(typed.clone(), &surroundings) {
         Ok(invocation) => invocation,
-        Err(e) => return report(&mut Ui::new(cli::message_options(&typed)), &e),
+        Err(e) => return report(&mut Ui::new(cli::message_options(&typed, &surroundings)), &e),
     };
     let Invocation { parsed, args, notes, warnings } = invocation;
     let command = match parsed {
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::from(exit_code::OK),
         Err(e) => {
             ui.bar_handle().clear();
-            report(&mut Ui::new(cli::message_options(&args)), &e)
+            report(&mut Ui::new(cli::message_options(&args, &surroundings)), &e)
         }
     }
 }

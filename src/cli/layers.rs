@@ -69,7 +69,7 @@ impl Layered {
         if sections.is_empty() {
             return Ok(Layered { typed, ..Layered::default() });
         }
-        let (mut layers, warnings) = gather(&sources(sub, own), recipe.map(Source::layer), surroundings)?;
+        let (mut layers, warnings) = gather(&sources(sub, own, &sections), recipe.map(Source::layer), surroundings)?;
         let fits = |given: &Given| {
             let known = sections.contains(&given.setting.section) && id_of(sub, given.setting).is_some();
             known && !(sub.get_name() == "sheet" && sheet::WITHOUT.contains(&given.setting.option))
@@ -123,10 +123,15 @@ fn sections(sub: &Command) -> Vec<Section> {
     }
 }
 
-fn sources(sub: &Command, own: &ArgMatches) -> Sources {
+fn sources(sub: &Command, own: &ArgMatches, sections: &[Section]) -> Sources {
     let has = |id: &str| sub.get_arguments().any(|arg| arg.get_id() == id);
     let preset = if has("preset") { own.get_one("preset").cloned() } else { None };
-    Sources { preset, file: own.get_one("config_file").cloned(), no_files: own.get_flag("no_config") }
+    Sources {
+        preset,
+        no_preset: sections == [Section::General],
+        file: own.get_one("config_file").cloned(),
+        no_files: own.get_flag("no_config"),
+    }
 }
 
 /// The settings that were typed, with their texts. A switch that was taken back is typed too.

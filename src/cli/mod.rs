@@ -58,7 +58,7 @@ use self::general::GeneralArgs;
 use self::layers::Layered;
 use self::preset::PresetAction;
 use self::source::Source;
-use crate::config::{Given, Surroundings};
+use crate::config::{is_on, Given, Surroundings};
 use crate::ui::{ColorChoice, UiOptions};
 use crate::Result;
 
@@ -207,7 +207,7 @@ where
 /// # Errors
 /// [`crate::Error::Usage`] for what is unknown, missing, outside its range or contradictory, wherever it was said.
 pub fn parse_within(mut args: Vec<OsString>, surroundings: &Surroundings) -> Result<Invocation> {
-    let color = match message_options(&args).color {
+    let color = match message_options(&args, surroundings).color {
         ColorChoice::Auto => clap::ColorChoice::Auto,
         ColorChoice::Always => clap::ColorChoice::Always,
         ColorChoice::Never => clap::ColorChoice::Never,
@@ -237,17 +237,26 @@ impl Invocation {
     }
 }
 
-/// How help and errors are to be shown, from a command line that may be wrong elsewhere.
+/// How help and errors are to be shown, from a command line that may be wrong elsewhere, and from the variables around it.
 #[must_use]
-pub fn message_options(args: &[OsString]) -> UiOptions {
-    let mut options = UiOptions::default();
+pub fn message_options(args: &[OsString], surroundings: &Surroundings) -> UiOptions {
+    let variable = |name: &str| surroundings.variable(name).and_then(|value| value.to_str());
+    let mut options = UiOptions {
+        json: variable("SDGEN_JSON").and_then(is_on).unwrap_or_default(),
+        color: variable("SDGEN_COLOR").and_then(|when| ColorChoice::from_str(when, false).ok()).unwrap_or_default(),
+        ..UiOptions::default()
+    };
     let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--").collect();
     for (at, word) in words.iter().enumerate() {
         let color = match *word {
             "--color" => words.get(at + 1).copied(),
             word => word.strip_prefix("--color="),
         };
-        options.json |= *word == "--json";
+        options.json = match *word {
+            "--json" => true,
+            "--no-json" => false,
+            _ => options.json,
+        };
         options.color = color.and_then(|when| ColorChoice::from_str(when, false).ok()).unwrap_or(options.color);
     }
     options
@@ -264,12 +273,19 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_still_says_how_to_show_that() {
-        let options = |line: &[&str]| message_options(&line.iter().map(OsString::from).collect::<Vec<_>>());
+        let within = |line: &[&str], surroundings: &Surroundings| {
+            message_options(&line.iter().map(OsString::from).collect::<Vec<_>>(), surroundings)
+        };
+        let options = |line: &[&str]| within(line, &Surroundings::default());
         let given = options(&["sdgen", "generate", "--steps", "0", "--color", "always", "--json"]);
         assert_eq!((given.color, given.json), (ColorChoice::Always, true));
         assert_eq!(options(&["sdgen", "--color=always", "--color=never"]).color, ColorChoice::Never);
         assert_eq!(options(&["sdgen", "--color", "sometimes", "--color"]), UiOptions::default());
         assert_eq!(options(&["sdgen", "generate", "--", "--json"]), UiOptions::default());
+        let variables = vec![("SDGEN_JSON".into(), "1".into()), ("SDGEN_COLOR".into(), "never".into())];
+        let surroundings = Surroundings { variables, ..Surroundings::default() };
+        assert_eq!(within(&["sdgen", "x"], &surroundings), UiOptions { color: ColorChoice::Never, ..given });
+        assert!(!within(&["sdgen", "x", "--no-json"], &surroundings).json);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::preview::PreviewArgs;
 use super::values;
-use crate::image::MetadataMode;
+use crate::image::{is_stdout, MetadataMode};
 use crate::request::limits;
 
 /// The options of the heading "Output".
@@ -76,6 +76,6 @@ impl OutputArgs {
     /// Whether the picture goes to standard output.
     #[must_use]
     pub fn to_stdout(&self) -> bool {
-        self.output.as_deref() == Some("-")
+        self.output.as_deref().is_some_and(is_stdout)
     }
 }

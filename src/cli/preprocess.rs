@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::general::GeneralArgs;
 use super::{checks, values};
 use crate::control::{limits, Preprocessor, Settings};
+use crate::image::is_stdout;
 use crate::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -120,7 +121,7 @@ impl PreprocessArgs {
     /// # Errors
     /// [`Error::Usage`] when there is none, and when standard output was given two things to hold.
     pub fn image(&self) -> Result<&PathBuf> {
-        if self.output.as_deref() == Some("-") {
+        if self.output.as_deref().is_some_and(is_stdout) {
             checks::one_on_stdout(&self.general)?;
         }
         self.image.as_ref().ok_or_else(|| Error::usage("no picture is given", "say which one: `--image photo.jpg`"))

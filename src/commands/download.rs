@@ -128,11 +128,11 @@ fn run_jobs(client: &Client, jobs: &[Job], folders: bool, args: &DownloadArgs, t
 
 fn fetch_address(client: &Client, url: &str, args: &DownloadArgs, teller: &mut Teller<'_>) -> Result<()> {
     let file = teller.hearing(|report| WebFile::ask(client, url, report))?;
+    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("."));
     if args.dry_run {
-        teller.needed(&shown(url), &file.name, file.size, false);
+        teller.needed(&shown(url), &file.name, file.size, file.is_in(&folder)?);
         return Ok(());
     }
-    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("."));
     teller.begin(file.size.unwrap_or(0), 0);
     let place = teller.hearing(|report| file.fetch(client, &folder, report))?;
     teller.end();

@@ -9,7 +9,7 @@ use crate::cli::PreprocessArgs;
 use crate::control::{control_map, Networks};
 use crate::hub::{AnnotatorFiles, Annotators};
 use crate::image::input::{load, Alpha, Source};
-use crate::image::{encode, Number, Output, OutputOptions};
+use crate::image::{encode, is_stdout, Number, Output, OutputOptions};
 use crate::ui::{install_interrupt, Ui};
 use crate::{Request, Result};
 
@@ -67,7 +67,7 @@ fn place(typed: Option<&str>, image: &Path, name: &str) -> String {
     let own = format!("{stem}-{name}.png");
     let place = match typed {
         None => own,
-        Some("-") => "-".into(),
+        Some(name) if is_stdout(name) => name.into(),
         Some(folder) if folder.ends_with(is_separator) || Path::new(folder).is_dir() => {
             Path::new(folder).join(own).to_string_lossy().into_owned()
         }

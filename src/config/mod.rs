@@ -24,6 +24,6 @@ pub use places::{Surroundings, FILE_NAME};
 pub use sources::{gather, Sources};
 pub use table::{Setting, SETTINGS};
 pub use value::Base;
-pub use variables::read_variables;
+pub use variables::{is_on, read_variables};
 pub use words::{shown, words};
 pub use write::{to_toml, value};

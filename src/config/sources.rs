@@ -15,6 +15,9 @@ use crate::Result;
 pub struct Sources {
     /// A preset.
     pub preset: Option<String>,
+    /// Neither that, nor one that a variable or a file names: the command has nothing that presets are about, and may be the one that
+    /// lists them.
+    pub no_preset: bool,
     /// A file instead of the project's and the user's.
     pub file: Option<PathBuf>,
     /// Neither of those.
@@ -34,14 +37,19 @@ pub fn gather(
     let mut layers = vec![variables];
     layers.extend(recipe);
     let named = || surroundings.variable("SDGEN_PRESET").map(|name| name.to_string_lossy().into_owned());
-    if let Some(name) = sources.preset.clone().or_else(named) {
+    let preset = sources.preset.clone().or_else(named).filter(|_| !sources.no_preset);
+    if let Some(name) = preset {
         layers.push(preset::layer(&name, surroundings)?);
     }
     for (path, name) in files(sources, surroundings) {
         let folder = path.parent();
         let base = Base { folder, home: surroundings.home.as_deref() };
         let file = read_file(&preset::read_text(&path)?, &name, &base, FileKind::Settings)?;
-        let layer = preset::with_extended(file, &name, surroundings)?;
+        let layer = if sources.no_preset {
+            Layer { given: file.given, ..Layer::default() }
+        } else {
+            preset::with_extended(file, &name, surroundings)?
+        };
         layers.push(Layer { name, called: sources.file.is_some(), ..layer });
     }
     Ok((layers, warnings))

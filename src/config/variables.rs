@@ -53,10 +53,17 @@ fn unknown(name: &str) -> String {
 }
 
 fn switch(name: &str, value: &str) -> Result<bool> {
+    let refused = || Error::usage(format!("`{name}`: `{value}` is neither on nor off"), "give `1` or `0`");
+    is_on(value).ok_or_else(refused)
+}
+
+/// Whether the value of a switch turns it on; `None` where it is no value of a switch.
+#[must_use]
+pub fn is_on(value: &str) -> Option<bool> {
     match value.to_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Ok(true),
-        "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(Error::usage(format!("`{name}`: `{value}` is neither on nor off"), "give `1` or `0`")),
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
     }
 }
 

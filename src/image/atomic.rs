@@ -1,7 +1,7 @@
 //! Files appear whole or not at all: written beside their place under another name, then renamed.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,11 +30,14 @@ pub fn write_guard() -> MutexGuard<'static, ()> {
 }
 
 /// Writes a file and returns the name it got, which differs from `path` only with [`Collision::NextFree`]. The file has the
-/// permissions of any new file. Whatever fails, nothing half-written stays behind.
+/// permissions of any new file. Whatever fails, nothing half-written stays behind. A device or a pipe is written into, never replaced.
 ///
 /// # Errors
 /// When the folder is missing or not writable, the disk is full, or no name is free.
 pub fn write_atomic(path: &Path, bytes: &[u8], collision: Collision) -> Result<PathBuf> {
+    if collision == Collision::Replace && is_stream(path) {
+        return write_into(path, bytes).map(|()| path.to_owned());
+    }
     let _guard = write_guard();
     let mut file = temporary_file(folder_of(path)).map_err(Error::io("write", path))?;
     file.as_file_mut().write_all(bytes).map_err(Error::io("write", path))?;
@@ -104,6 +107,39 @@ pub(super) fn check_can_create(folder: &Path) -> Result<()> {
     check_writable(there)
 }
 
+/// Fails as [`write_atomic`] that replaces would, before the long work.
+///
+/// # Errors
+/// When a folder has the name, or the folder of the name is missing or not writable.
+pub fn check_replaceable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::io("write", path)(ErrorKind::IsADirectory.into()));
+    }
+    if is_stream(path) {
+        return Ok(());
+    }
+    check_writable(folder_of(path))
+}
+
+/// Whether something that is neither file nor folder has this name: `/dev/null`, a named pipe, a shell's `>(...)`.
+pub(super) fn is_stream(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Writes into a device or a pipe.
+pub(super) fn write_into(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut stream = File::options().write(true).open(path).map_err(Error::io("write", path))?;
+    write_stream(&mut stream, bytes).map_err(Error::io("write", path))
+}
+
+/// Whoever reads may stop reading: that is no failure of ours.
+pub(super) fn write_stream(stream: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
+    match stream.write_all(bytes).and_then(|()| stream.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
 /// The folder a path lies in: `.` for a bare name.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
@@ -119,7 +155,6 @@ fn temporary_file(folder: &Path) -> std::io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> =
@@ -203,6 +238,43 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "x").unwrap();
         assert!(check_writable(&file).unwrap_err().hint().unwrap().contains("is a file"));
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_error() {
+        struct Closed(ErrorKind);
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(self.0.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        assert!(write_stream(&mut Closed(ErrorKind::BrokenPipe), b"png").is_ok());
+        assert!(write_stream(&mut Closed(ErrorKind::StorageFull), b"png").is_err());
+    }
+
+    /// A report for a build server that was sent to a device once took the device's place, where the user was the system's.
+    #[cfg(unix)]
+    #[test]
+    fn what_replaces_a_device_is_written_into_it() {
+        use std::io::Read;
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        check_replaceable(&pipe).unwrap();
+        // Open both ways, so that neither side waits for the other.
+        let mut reader = File::options().read(true).write(true).open(&pipe).unwrap();
+        write_atomic(&pipe, b"report", Collision::Replace).unwrap();
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        let mut read = [0; 6];
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!((&read, names(folder.path())), (b"report", vec!["pipe".to_string()]));
+        assert!(check_replaceable(folder.path()).is_err(), "a folder");
+        assert!(check_replaceable(&folder.path().join("no/report.xml")).is_err());
+        check_replaceable(&folder.path().join("report.xml")).unwrap();
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod template;
 mod unfinished;
 mod write;
 
-pub use atomic::{check_writable, folder_of, write_atomic, write_guard, Collision};
+pub use atomic::{check_replaceable, check_writable, folder_of, write_atomic, write_guard, Collision};
 pub use check::{check_decoded, check_picture};
 pub use chunk::{stored, FileHash, MadeWith, ModelFacts, SdgenChunk};
 pub use exif::read_all_texts;
@@ -34,4 +34,4 @@ pub use png::{encode, read_texts, TextChunk};
 pub use sheet::{undrawn, Sheet};
 pub use template::{Number, Siblings, Stamp, Template};
 pub use unfinished::{discard_unfinished, Unfinished};
-pub use write::{Output, OutputOptions, Work, Written};
+pub use write::{is_stdout, Output, OutputOptions, Work, Written};

@@ -1,10 +1,13 @@
 //! Where pictures go: a template of names, standard output, or a device.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::fs;
+use std::io::IsTerminal;
 use std::path::{is_separator, Path, PathBuf};
 
-use super::atomic::{check_can_create, check_writable, folder_of, taken_names, write_atomic, Collision};
+use super::atomic::{
+    check_can_create, check_writable, folder_of, is_stream, taken_names, write_atomic, write_into, write_stream,
+    Collision,
+};
 use super::made::is_picture_of;
 use super::template::{Number, Siblings, Stamp, Template};
 use crate::request::Request;
@@ -103,7 +106,7 @@ impl Output {
         let OutputOptions { template, overwrite, count, batch, work } = *options;
         let lines = work == Work::Lines;
         let target = match template {
-            Some("-") => {
+            Some(name) if is_stdout(name) => {
                 let pictures = if lines { None } else { Some(count * batch) };
                 stdout(pictures, stdout_is_terminal)?
             }
@@ -234,8 +237,7 @@ impl Output {
                 Ok(Written { path: None, note: None })
             }
             Target::Stream(path) => {
-                let mut stream = OpenOptions::new().write(true).open(path).map_err(Error::io("write", path))?;
-                write_stream(&mut stream, png).map_err(Error::io("write", path))?;
+                write_into(path, png)?;
                 Ok(Written { path: Some(path.clone()), note: None })
             }
             Target::Files(template) => {
@@ -272,9 +274,12 @@ fn stdout(pictures: Option<usize>, is_terminal: bool) -> Result<Target> {
     Ok(Target::Stdout)
 }
 
-/// Whether something that is neither file nor folder has this name: `/dev/null`, a named pipe, a shell's `>(...)`.
-fn is_stream(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+/// Whether a name on the command line is that of standard output: `-`, or what the system calls it. By that name it may be a file,
+/// where a shell sends it into one, and would be given up for another.
+#[must_use]
+pub fn is_stdout(name: impl AsRef<Path>) -> bool {
+    let (name, others) = (name.as_ref(), ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]);
+    name == Path::new("-") || (cfg!(unix) && others.iter().any(|other| name == Path::new(other)))
 }
 
 /// What was typed, with the default name added to a folder.
@@ -287,14 +292,6 @@ fn with_file_name(typed: Option<&str>, default_name: &str) -> String {
         }
         Some(folder) if folder.ends_with(is_separator) => format!("{folder}{default_name}"),
         Some(template) => template.into(),
-    }
-}
-
-/// Whoever reads may stop reading: that is no failure of ours.
-fn write_stream(stream: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
-    match stream.write_all(bytes).and_then(|()| stream.flush()) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
     }
 }
 

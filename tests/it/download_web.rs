@@ -89,7 +89,9 @@ fn a_checksum_in_the_address_is_checked() {
     let right = sha256(&noise(50_000));
     web.run(&format!("/x.ckpt#sha256={}", "0".repeat(64)), &[]).fails(exit_code::DOWNLOAD).says(&["damaged", &right]);
     assert!(web.sandbox.files().is_empty());
+    let asked = web.server.seen().len();
     web.run("/x.ckpt#sha256=abc", &[]).fails(exit_code::USAGE);
+    assert_eq!(web.server.seen().len(), asked, "refused before anyone is asked");
     web.run(&format!("/x.ckpt#sha256={right}"), &[]).succeeds();
 }
 
@@ -100,6 +102,27 @@ fn nothing_of_the_users_is_overwritten() {
     web.run("/x.ckpt", &[]).fails(exit_code::DOWNLOAD).says(&["x.ckpt", "--output"]);
     assert_eq!(fs::read(web.sandbox.path("x.ckpt")).unwrap(), b"mine");
     assert_eq!(web.sandbox.files(), ["x.ckpt"]);
+}
+
+/// It once said of each file that it was needed, and of a name that was taken nothing.
+#[test]
+fn a_dry_run_sees_what_is_in_the_folder() {
+    let web = Web::of_noise();
+    let here = |path: &str| web.run(path, &["--dry-run", "--output", "models"]).succeeds().text().contains("(here)");
+    assert!(!here("/x.ckpt") && web.sandbox.files().is_empty());
+    web.run("/x.ckpt", &["--output", "models"]).succeeds();
+    assert!(here("/x.ckpt"));
+    fs::write(web.sandbox.path("models/x.ckpt"), "mine").unwrap();
+    web.run("/x.ckpt", &["--dry-run", "--output", "models"]).fails(exit_code::DOWNLOAD).says(&["other content"]);
+}
+
+/// A file that is there needs no room, and what is in its way is said: once it was the disk that was too full.
+#[test]
+fn what_has_the_name_is_looked_at_before_the_disk() {
+    let web = Web::new(|_, _| Answer::new(206, "x").with("Content-Range", format!("bytes 0-0/{}", 1u64 << 60)));
+    web.run("/x.ckpt", &[]).fails(exit_code::DOWNLOAD).says(&["are free"]);
+    fs::write(web.sandbox.path("x.ckpt"), "mine").unwrap();
+    web.run("/x.ckpt", &[]).fails(exit_code::DOWNLOAD).says(&["x.ckpt", "other content"]);
 }
 
 #[test]

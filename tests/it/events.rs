@@ -43,6 +43,7 @@ fn events_have_the_documented_fields() {
         run(&[&lines[..], &["--resume"]].concat()),
         run(&["img2img", "-i", "0001-a-red-apple-7.png", "rocket", "--strength", "1"]),
         run(&["sheet", "rocket", "--x", "steps=1,2"]),
+        run(&["sheet", "rocket", "--x", "steps=1,2", "--dry-run"]),
     ];
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for event in runs.iter().flat_map(events) {
@@ -77,4 +78,39 @@ fn the_last_event_says_how_the_run_ended() {
         assert_eq!((&event["event"], &event["fatal"]), (&"error".into(), &true.into()), "{args:?}");
         assert!(event["hint"].is_string(), "{event}");
     }
+}
+
+/// The request of a dry run once went out in many lines, between events.
+#[test]
+fn dry_runs_are_events_too() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("prompts"), "a red apple\n\n{\"oops\":1}\n").unwrap();
+    let names = |args: &[&str], code: u8| {
+        let outcome = sandbox.run(args.iter().chain(&["--dry-run", "--json", "-q"]));
+        assert_eq!(outcome.code, Some(code.into()), "{}", outcome.stderr);
+        let all = events(&outcome);
+        assert!(all.iter().all(|event| event["schema"] == 1), "{all:?}");
+        let plan = all.iter().find(|event| event["event"] == "plan").unwrap();
+        assert_eq!(plan["request"]["prompt"]["text"], "a red apple");
+        assert!(plan["memory"].is_object() && plan["schedule"].is_object(), "{plan}");
+        let name = |event: &Value| format!("{} {}", event["event"].as_str().unwrap(), event["line"]);
+        all.iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(names(&["generate", "a red apple"], 0), "plan null, done null");
+    assert_eq!(names(&["sheet", "a red apple", "--x", "steps=1,2"], 0), "plan null, plan null, done null");
+    let lines = names(&["generate", "--prompt-file", "prompts"], exit_code::PARTIAL);
+    assert_eq!(lines, "plan 1, error 3, error null");
+    assert_eq!(sandbox.files(), ["prompts"]);
+}
+
+/// Who asks for events by a variable once got none for a command line that is wrong.
+#[test]
+fn a_wrong_command_line_is_an_event_whoever_asks_for_events() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(["generate", "x", "--steps", "0"]);
+    let outcome = Outcome::new(command.env("SDGEN_JSON", "1").output().unwrap());
+    let said = events(&outcome);
+    assert_eq!((said.len(), &said[0]["exit_code"], &said[0]["fatal"]), (1, &exit_code::USAGE.into(), &true.into()));
+    let outcome = Outcome::new(command.arg("--no-json").output().unwrap());
+    outcome.fails(exit_code::USAGE);
 }

@@ -204,3 +204,18 @@ fn json_is_one_object_a_line_and_names_the_file() {
     assert!(events.iter().all(|e| e["event"].is_string()), "{events:?}");
     assert!(events.iter().any(|e| e.to_string().contains("a.png")), "{events:?}");
 }
+
+/// Sent into a file by the shell, `-o /dev/stdout` once wrote its picture beside that name, into `/dev`.
+#[cfg(unix)]
+#[test]
+fn standard_output_takes_the_picture_by_its_other_names() {
+    let sandbox = Sandbox::new();
+    let file = fs::File::create(sandbox.path("a.png")).unwrap();
+    let mut command = sandbox.command(crate::support::QUICK.iter().chain(&["-o", "/dev/stdout"]));
+    let output = command.stdout(file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let png = fs::read(sandbox.path("a.png")).unwrap();
+    pixels(&png);
+    assert!(png.ends_with(b"IEND\xaeB`\x82"), "nothing follows the picture");
+    assert_eq!(sandbox.quick(&["-o", "/dev/stdout", "--json"]).code, Some(exit_code::USAGE.into()));
+}

@@ -161,3 +161,17 @@ fn what_is_no_preset_is_not_saved() {
     refused(&["--steps", "3", "--dry-run"]).says(&["no picture"]);
     assert!(!sandbox.user().exists());
 }
+
+/// A variable, or a file, that names no preset once kept `preset list` from showing which there are, and `download` from fetching.
+#[test]
+fn a_wrong_name_in_a_variable_does_not_hide_the_list() {
+    let sandbox = Sandbox::new();
+    let run = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        Outcome::new(command.env("SDGEN_PRESET", "watercolour").output().unwrap())
+    };
+    fs::write(sandbox.path("sdgen.toml"), "extends = \"watercolour\"\n").unwrap();
+    assert!(run(&["preset", "list"]).succeeds().text().contains("watercolor"));
+    run(&["download", "--list"]).succeeds();
+    run(&["generate", "x", "--dry-run"]).fails(exit_code::USAGE).says(&["watercolour", "did you mean `watercolor`?"]);
+}

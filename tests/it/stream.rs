@@ -105,6 +105,8 @@ fn what_no_line_can_mend_is_refused_before_the_work() {
     sandbox.quick(&["-o", "{line}.png"]).fails(exit_code::USAGE).says(&["--prompt-file"]);
     sandbox.run(["img2img", "-i", "-", "--prompt-file", "prompts"]).fails(exit_code::USAGE).says(&["as a file"]);
     lines(&sandbox, "# nothing\n", &[]).succeeds().says(&["there is no prompt in prompts"]);
+    // Nor had a dry run of it a word to say.
+    lines(&sandbox, "# nothing\n", &["--dry-run"]).succeeds().says(&["there is no prompt in prompts"]);
 }
 
 #[test]

@@ -297,3 +297,36 @@ fn what_is_not_there_or_makes_no_sense_is_refused_before_any_work() {
     fs::create_dir(sandbox.path("empty")).unwrap();
     sandbox.run(["verify", "empty"]).fails(exit_code::MODEL).says(&["model_index.json"]);
 }
+
+/// One part without weights, or a picture without a recipe, once ended the checks of all that came behind it.
+#[test]
+fn one_of_several_that_cannot_be_checked_is_a_failed_check() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("part")).unwrap();
+    fs::write(sandbox.path("part/config.json"), "{}").unwrap();
+    let outcome = sandbox.run(["verify", "part", "emoji", "--json", "--junit", "report.xml"]);
+    assert_eq!(outcome.code, Some(exit_code::VERIFICATION.into()), "{}", outcome.stderr);
+    let events = events(&outcome);
+    let error = event(&events, "error");
+    assert_eq!((&error["exit_code"], &error["fatal"]), (&exit_code::MODEL.into(), &false.into()));
+    assert!(error["message"].as_str().unwrap().starts_with("part: "), "{error}");
+    assert_eq!(
+        (&event(&events, "model")["target"], &event(&events, "summary")["failed"]),
+        (&"emoji".into(), &1.into())
+    );
+    let xml = fs::read_to_string(sandbox.path("report.xml")).unwrap();
+    assert!(xml.contains("<testsuite name=\"part\" tests=\"1\" failures=\"1\""), "{xml}");
+    let alone = sandbox.run(["verify", "part", "--prediction", "v"]);
+    assert_eq!(alone.code, Some(exit_code::MODEL.into()), "{}", alone.stderr);
+    // What is for files alone was ignored without a word.
+    alone.says(&["`--prediction` has no effect", "no weights"]);
+}
+
+#[test]
+fn a_place_that_cannot_take_the_xml_is_refused_before_the_work() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("folder")).unwrap();
+    sandbox.run(["verify", "emoji", "--junit", "folder"]).fails(exit_code::FAILURE).says(&["folder"]);
+    sandbox.run(["verify", "emoji", "--junit", "-"]).fails(exit_code::USAGE).says(&["standard output"]);
+    assert_eq!(sandbox.files(), ["folder"]);
+}

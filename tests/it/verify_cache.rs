@@ -108,6 +108,10 @@ fn all_that_was_downloaded_is_checked_as_wholes() {
     cache.add("org/part", &fixture("models/sd15/vae"));
     cache.add("org/file", &fixture("metadata"));
     cache.add("org/configs", &fixture("models/sd15/scheduler"));
+    let below = cache.0.path("below");
+    fs::create_dir(&below).unwrap();
+    fs::write(below.join("config.json"), "{}").unwrap();
+    copy(&fixture("metadata"), &below.join("onnx"));
     let outcome = cache.verify(&["--all", "--smoke", "--junit", "report.xml", "--json"]).succeeds();
     let events = events(&outcome);
     let count = |event: &str, target: &str| {
@@ -118,6 +122,10 @@ fn all_that_was_downloaded_is_checked_as_wholes() {
     assert_eq!(count("file", "org/file/plain.safetensors"), 1);
     let xml = fs::read_to_string(cache.0.path("report.xml")).unwrap();
     assert!(xml.contains("<testsuite name=\"org/model\" tests=\"5\" failures=\"0\""), "{xml}");
+    // A config whose weights are further down once ended all the checks.
+    cache.add("org/below", &below);
+    let outcome = cache.verify(&["--all", "--json"]).succeeds();
+    assert!(outcome.text().contains("org/below/onnx/plain.safetensors"), "{}", outcome.text());
     // A content that went missing is a fault of its model, and of that alone.
     fs::remove_file(cache.file("org/part", "diffusion_pytorch_model.safetensors").canonicalize().unwrap()).unwrap();
     let outcome = cache.verify(&["--all"]);

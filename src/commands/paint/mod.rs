@@ -42,9 +42,9 @@ pub fn paint(request: &Request, args: &PaintArgs, control: Option<&ControlArgs>,
     if missing > 0 {
         return Err(Error::Partial { failed: missing, total: made + there + missing });
     }
-    if !args.recipe.dry_run {
-        ui.done(made, start.elapsed().as_secs_f64());
-    }
+    // A dry run counts what it planned.
+    let written = if args.recipe.dry_run { 0 } else { made };
+    ui.done(written, start.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -54,8 +54,13 @@ fn single(request: &Request, args: (&PaintArgs, Option<&ControlArgs>), ui: &mut 
     let plan = series::first_plan(request, paint)?;
     if paint.recipe.dry_run {
         let machine = Machine::new(paint.compute.options())?;
-        let text = serde_json::to_string_pretty(&dry_run(&plan, &machine, ui));
-        ui.text(&text.map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))?);
+        let planned = dry_run(&plan, &machine, ui);
+        if ui.is_json() {
+            tell_line(planned, ui);
+        } else {
+            let text = serde_json::to_string_pretty(&planned);
+            ui.text(&text.map_err(|e| Error::usage(format!("the request is no JSON: {e}"), "report this"))?);
+        }
         return Ok(Tally::default());
     }
     install_interrupt(ui);
@@ -109,4 +114,13 @@ fn dry_run(plan: &Plan, machine: &Machine, ui: &mut Ui) -> Value {
     planned["notes"] = plan.notes.clone().into();
     planned["warnings"] = plan.warnings.clone().into();
     planned
+}
+
+/// Tells the plan of a picture that is not made: a line of JSON, which with `--json` is an event.
+fn tell_line(planned: Value, ui: &mut Ui) {
+    if ui.is_json() {
+        ui.event("plan", planned);
+    } else {
+        ui.data(&planned.to_string());
+    }
 }

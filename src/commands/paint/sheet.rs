@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::series::first_plan;
 use super::stream::ends_all;
-use super::{dry_run, output, planned, remarks};
+use super::{dry_run, output, planned, remarks, tell_line};
 use crate::cli::axis::Axis;
 use crate::cli::SheetArgs;
 use crate::commands::studio::labels;
@@ -46,8 +46,9 @@ pub fn sheet(args: &SheetArgs, ui: &mut Ui) -> Result<()> {
         for Cell { column, row, plan } in &cells {
             let mut cell = dry_run(plan, &machine, ui);
             (cell["column"], cell["row"]) = ((*column).into(), (*row).into());
-            ui.data(&cell.to_string());
+            tell_line(cell, ui);
         }
+        ui.done(0, start.elapsed().as_secs_f64());
         return Ok(());
     }
     install_interrupt(ui);

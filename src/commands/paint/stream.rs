@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::{json, Value};
+use serde_json::Value;
 
 use super::lines::{Content, Line, Lines};
 use super::series::{first_plan, Painter};
-use super::{dry_run, output, remarks};
+use super::{dry_run, output, remarks, tell_line};
 use crate::cli::control::ControlArgs;
 use crate::cli::shard::{Shard, ShardArg};
 use crate::cli::PaintArgs;
@@ -58,7 +58,7 @@ pub fn stream(base: &Request, file: &Path, args: (&PaintArgs, Option<&ControlArg
         Ok(())
     })?;
     if asked == 0 {
-        painter.ui().warning(&format!("there is no prompt{} in {}", of_shard(shard), lines.label()));
+        warn_of_none(shard, &lines, painter.ui());
     }
     painter.grid()?;
     let tally = painter.tally();
@@ -82,8 +82,10 @@ fn for_each_line(
     Ok(())
 }
 
-fn of_shard(shard: Option<Shard>) -> String {
-    shard.map(|shard| format!(" for shard {shard}")).unwrap_or_default()
+/// Says that no line asked for anything.
+fn warn_of_none(shard: Option<Shard>, lines: &Lines, ui: &mut Ui) {
+    let of_shard = shard.map(|shard| format!(" for shard {shard}")).unwrap_or_default();
+    ui.warning(&format!("there is no prompt{of_shard} in {}", lines.label()));
 }
 
 fn paint_line(request: &Request, number: usize, painter: &mut Painter<'_>, args: &PaintArgs) -> Result<()> {
@@ -103,11 +105,9 @@ fn dry_runs(base: &Request, lines: &mut Lines, shard: Option<Shard>, args: &Pain
         match request.and_then(|request| first_plan(&request, args)) {
             Ok(plan) => {
                 tally.made += 1;
-                let mut line = json!({ "line": number });
-                if let (Value::Object(line), Value::Object(plan)) = (&mut line, dry_run(&plan, &machine, ui)) {
-                    line.extend(plan);
-                }
-                ui.data(&line.to_string());
+                let mut planned = dry_run(&plan, &machine, ui);
+                planned["line"] = number.into();
+                tell_line(planned, ui);
             }
             Err(e) => {
                 tally.missing += 1;
@@ -117,6 +117,9 @@ fn dry_runs(base: &Request, lines: &mut Lines, shard: Option<Shard>, args: &Pain
         ui.at_line(None);
         Ok(())
     })?;
+    if tally == Tally::default() {
+        warn_of_none(shard, lines, ui);
+    }
     Ok(tally)
 }
 

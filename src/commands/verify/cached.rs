@@ -45,7 +45,9 @@ fn in_snapshot(repo: &str, revision: &str, folder: &Path) -> Result<Vec<Named>> 
         let place = text(folder)?;
         Some(Target::Model(hub::resolve(&place, &Parts::default())?))
     } else {
-        folder.join("config.json").is_file().then(|| Target::Part(folder.into()))
+        // A config whose weights are all further down is that of the repository, not of a part.
+        let has_own = files.iter().any(|path| path.parent() == Some(folder));
+        (has_own && folder.join("config.json").is_file()).then(|| Target::Part(folder.into()))
     };
     if let Some(target) = whole {
         files.retain(|path| !belongs_to(path, folder, &target));

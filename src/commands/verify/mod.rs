@@ -16,32 +16,37 @@ mod show;
 mod smoke;
 mod target;
 
+use std::path::Path;
 use std::time::Instant;
 
+use self::check::said;
 use self::junit::Case;
 use self::report::{FileReport, ModelReport, PictureReport, RunReport, Summary};
 use crate::cli::VerifyArgs;
 use crate::commands::inspect::Target;
+use crate::error::exit_code;
 use crate::hub::settings::Settings;
-use crate::image::{check_writable, folder_of, write_atomic, Collision};
+use crate::image::{check_replaceable, is_stdout, write_atomic, Collision};
 use crate::request::BUILT_IN_MODEL;
 use crate::ui::{install_interrupt, Ui};
 use crate::{Error, Result};
 
-/// Checks what the arguments name.
+/// Checks what the arguments name. One of several that cannot be checked is a check that failed.
 ///
 /// # Errors
 /// [`Error::Model`] before any work when something that was named is not there, [`Error::Verification`] when a check failed.
 pub fn verify(args: &VerifyArgs, ui: &mut Ui) -> Result<()> {
     let start = Instant::now();
     let (targets, smoke) = targets(args)?;
-    if let Some(path) = &args.junit {
-        check_writable(folder_of(path))?;
-    }
+    args.junit.as_deref().map_or(Ok(()), check_junit)?;
+    check_effect(args, &targets, smoke, ui)?;
     install_interrupt(ui);
     let mut log = Log { ui, cases: Vec::new(), failed: 0 };
     for named in &targets {
-        one(named, smoke, args, &mut log)?;
+        match one(named, smoke, args, &mut log) {
+            Err(e) if e.exit_code() == exit_code::MODEL && targets.len() > 1 => log.unfit(&named.name, &e),
+            result => result?,
+        }
     }
     let (failed, total) = (log.failed, log.cases.len());
     let summary = Summary { targets: targets.len(), checks: total, failed, seconds: start.elapsed().as_secs_f64() };
@@ -53,6 +58,27 @@ pub fn verify(args: &VerifyArgs, ui: &mut Ui) -> Result<()> {
         return Err(Error::Verification { failed, total });
     }
     Ok(())
+}
+
+/// Says what will have no effect.
+fn check_effect(args: &VerifyArgs, targets: &[Named], smoke: bool, ui: &mut Ui) -> Result<()> {
+    let parts = args.parts()?;
+    let has_effect = smoke || targets.iter().any(|named| matches!(named.target, Target::File(_)));
+    for (option, given) in [("--config", parts.config.is_some()), ("--prediction", parts.prediction.is_some())] {
+        if given && !has_effect {
+            ui.warning(&format!("`{option}` has no effect: it is for files of weights, and none is named"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the XML will find its place.
+fn check_junit(path: &Path) -> Result<()> {
+    if is_stdout(path) {
+        let message = "standard output has the results, and cannot take the XML too";
+        return Err(Error::usage(message, "give `--junit` a file"));
+    }
+    check_replaceable(path)
 }
 
 /// What is to be checked.
@@ -155,6 +181,12 @@ impl Log<'_> {
     fn count(&mut self, suite: &str, name: &str, seconds: f64, problems: &[String]) {
         self.failed += usize::from(!problems.is_empty());
         self.cases.push(Case { suite: suite.into(), name: name.into(), seconds, problems: problems.to_vec() });
+    }
+
+    /// Something that cannot be checked.
+    fn unfit(&mut self, name: &str, e: &Error) {
+        self.count(name, "check", 0.0, &[said(e)]);
+        self.ui.failure(&Error::Model { message: format!("{name}: {e}"), hint: e.hint() });
     }
 
     fn model(&mut self, report: &ModelReport, args: &VerifyArgs) {

@@ -189,14 +189,14 @@ impl Job {
     }
 }
 
-/// Checks that the disk has room for so many bytes more.
+/// Checks that the disk has room for so many bytes more; none need no room.
 ///
 /// # Errors
 /// [`DownloadError::Space`] when it does not. Where the system cannot tell, the download will.
 pub fn check_space(folder: &Path, need: u64) -> Result<()> {
     let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     match fs4::available_space(existing) {
-        Ok(have) if have < need.saturating_add(MARGIN) => {
+        Ok(have) if need > 0 && have < need.saturating_add(MARGIN) => {
             Err(DownloadError::Space { need, have, place: folder.into() }.into())
         }
         _ => Ok(()),
@@ -259,4 +259,17 @@ fn no_such_file(client: &Client, id: &RepoId, path: &str, all: &[&str]) -> Error
     };
     let host = super::address::host(&client.settings.endpoint);
     DownloadError::Missing { host, what: format!("file `{path}` in `{}` at `{}`", id.name, id.revision), hint }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was all there once was refused on a full disk. The one of `/proc` has no room at any time.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_more_fits_on_a_full_disk() {
+        assert!(check_space(Path::new("/proc"), 1).is_err());
+        check_space(Path::new("/proc"), 0).unwrap();
+    }
 }

@@ -38,6 +38,7 @@ impl WebFile {
             let digest = Digest::parse(hex).filter(|digest| matches!(digest, Digest::Sha256(_)));
             digest.ok_or_else(|| Error::usage(format!("`{hex}` is no SHA-256"), "give 64 hexadecimal digits"))
         });
+        let given = given.transpose()?;
         let subject = Subject { repo: None, what: format!("`{}`", shown(url)) };
         let reply = client.persistently(report, |_| client.get(url, Some("bytes=0-0"), None, &subject))?;
         if reply.is_page() {
@@ -50,7 +51,7 @@ impl WebFile {
         Ok(WebFile {
             name: name.ok_or_else(|| not_understood(url, &subject, "it says no name for the file"))?,
             size: reply.extent().1,
-            digest: given.transpose()?.or(stated),
+            digest: given.or(stated),
             validator: reply.validator().map(Into::into),
             url: url.into(),
         })
@@ -63,14 +64,17 @@ impl WebFile {
     pub fn fetch(&self, client: &Client, folder: &Path, report: Report<'_>) -> Result<PathBuf> {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let (place, part) = (folder.join(&self.name), folder.join(self.part_name()));
-        if let Some(size) = self.size {
+        if let Some(size) = self.size.filter(|_| !place.exists()) {
             let have = fs::metadata(&part).map_or(0, |part| part.len());
             check_space(folder, size.saturating_sub(have))?;
         }
         let held = hold(&part, &self.name, report)?;
         if place.exists() {
             let _ = fs::remove_file(&part);
-            return self.is_here(&place, report).map(|()| place);
+            let bytes = self.same_bytes(&place)?;
+            report(Event::Bytes(bytes as i64));
+            report(Event::Note(format!("`{}` is there already", place.display())));
+            return Ok(place);
         }
         let transfer = Transfer {
             url: self.url.clone(),
@@ -98,8 +102,20 @@ impl WebFile {
         Ok(place)
     }
 
-    /// Whether the file that has the name is this one.
-    fn is_here(&self, place: &Path, report: Report<'_>) -> Result<()> {
+    /// Whether the file is in a folder, so that nothing is to be fetched.
+    ///
+    /// # Errors
+    /// When another file has its name there.
+    pub fn is_in(&self, folder: &Path) -> Result<bool> {
+        let place = folder.join(&self.name);
+        if !place.exists() {
+            return Ok(false);
+        }
+        self.same_bytes(&place).map(|_| true)
+    }
+
+    /// How long the file is that has the name, which has to be this one.
+    fn same_bytes(&self, place: &Path) -> Result<u64> {
         let bytes = fs::metadata(place).map_err(Error::io("read", place))?.len();
         let mut same = self.size == Some(bytes);
         if let Some(digest) = self.digest.as_ref().filter(|_| same) {
@@ -111,9 +127,7 @@ impl WebFile {
         if !same {
             return Err(DownloadError::Occupied { path: place.into() }.into());
         }
-        report(Event::Bytes(bytes as i64));
-        report(Event::Note(format!("`{}` is there already", place.display())));
-        Ok(())
+        Ok(bytes)
     }
 
     /// What the file is called while it is not whole. What another version of it left has another name.

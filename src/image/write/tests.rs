@@ -145,17 +145,14 @@ fn a_full_disk_is_an_error_with_its_hint() {
     assert!(error.hint().unwrap().contains("disk is full"), "{error}");
 }
 
+/// Where a shell had sent it into a file, `-o /dev/stdout` once wrote beside it, into `/dev`.
+#[cfg(unix)]
 #[test]
-fn a_reader_that_left_is_no_error() {
-    struct Closed(ErrorKind);
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(self.0.into())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
+fn standard_output_has_several_names() {
+    for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        assert!(Output::prepare_for(&options(name), false).unwrap().is_stdout(), "{name}");
+        let several = OutputOptions { count: 2, ..options(name) };
+        assert_eq!(Output::prepare_for(&several, false).unwrap_err().exit_code(), crate::error::exit_code::USAGE);
     }
-    assert!(write_stream(&mut Closed(ErrorKind::BrokenPipe), b"png").is_ok());
-    assert!(write_stream(&mut Closed(ErrorKind::StorageFull), b"png").is_err());
+    assert!(!is_stdout("/dev/stderr") && !is_stdout("./-"));
 }

@@ -128,7 +128,9 @@ fn what_has_the_name_is_looked_at_before_the_disk() {
 #[test]
 fn a_login_page_is_no_model() {
     let web = Web::new(|_, _| Answer::new(200, "<html>Log in</html>").with("Content-Type", "text/html; charset=utf-8"));
-    web.run("/x.safetensors", &[]).fails(exit_code::DOWNLOAD).says(&["web page"]);
+    let outcome =
+        web.run("/x.safetensors", &[]).fails(exit_code::DOWNLOAD).says(&["web page", "x.safetensors` is not"]);
+    assert!(!outcome.stderr.contains("``"), "{}", outcome.stderr);
     assert!(web.sandbox.files().is_empty());
 }
 

@@ -172,6 +172,7 @@ impl Client {
             let lasting = match &e {
                 ureq::Error::HostNotFound => !self.reached.load(Ordering::Relaxed),
                 ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => !self.reached.load(Ordering::Relaxed),
+                ureq::Error::Io(e) if is_no_host(e) => !self.reached.load(Ordering::Relaxed),
                 // A certificate that is not trusted.
                 ureq::Error::Io(e) => e.kind() == ErrorKind::InvalidData,
                 e => matches!(e, ureq::Error::BadUri(_) | ureq::Error::Http(_)),
@@ -221,7 +222,8 @@ impl Client {
                 } else {
                     ("HF_TOKEN", format!("{}/settings/tokens", self.settings.endpoint))
                 };
-                DownloadError::Token { host, what: subject.repo.clone().unwrap_or(what), variable, page, given }
+                let what = subject.repo.as_ref().map_or(what, |repo| format!("`{repo}`"));
+                DownloadError::Token { host, what, variable, page, given }
             }
             403 => DownloadError::Refused { host, what, why: quote(said("x-error-message")) },
             404 | 410 => {
@@ -299,11 +301,18 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// Whether the system knows no address of a host, which it has no kind of error for. That it cannot ask for now is another answer.
+fn is_no_host(e: &std::io::Error) -> bool {
+    let text = e.to_string();
+    text.contains("failed to lookup address") && !text.contains("emporary")
+}
+
 /// What happened, without the address, which the error names.
 fn reason(e: ureq::Error) -> String {
     match e {
         ureq::Error::HostNotFound => "there is no such host".into(),
         ureq::Error::Timeout(_) => "it does not answer".into(),
+        ureq::Error::Io(e) if is_no_host(&e) => "there is no such host".into(),
         ureq::Error::Io(e) => e.to_string(),
         ureq::Error::ConnectProxyFailed(_) => "the proxy refuses".into(),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => "the address is wrong".into(),
@@ -338,6 +347,17 @@ mod tests {
         ] {
             assert_eq!(token(url), None, "{url}");
         }
+    }
+
+    /// Each name that nobody has was once tried five times, with pauses between.
+    #[test]
+    fn a_host_that_there_is_not_is_told_from_one_that_cannot_be_asked_for() {
+        let said = |text: &str| std::io::Error::other(format!("failed to lookup address information: {text}"));
+        assert!(is_no_host(&said("Name or service not known")));
+        assert!(is_no_host(&said("nodename nor servname provided, or not known")));
+        assert!(!is_no_host(&said("Temporary failure in name resolution")));
+        assert!(!is_no_host(&ErrorKind::ConnectionRefused.into()));
+        assert_eq!(reason(ureq::Error::Io(said("Name or service not known"))), "there is no such host");
     }
 
     #[test]

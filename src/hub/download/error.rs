@@ -39,11 +39,11 @@ pub enum DownloadError {
         wait: Option<Duration>,
     },
     /// A token is missing or not accepted.
-    #[error("{host} wants {} for `{what}` (401)", if *.given { "another token" } else { "a token" })]
+    #[error("{host} wants {} for {what} (401)", if *.given { "another token" } else { "a token" })]
     Token {
         /// Who.
         host: String,
-        /// The repository or file.
+        /// The repository or file, its name in backticks.
         what: String,
         /// The variable that holds the token.
         variable: &'static str,
@@ -63,11 +63,11 @@ pub enum DownloadError {
         given: bool,
     },
     /// The server refuses.
-    #[error("{host} refuses `{what}` (403){why}")]
+    #[error("{host} refuses {what} (403){why}")]
     Refused {
         /// Who.
         host: String,
-        /// The repository or file.
+        /// The repository or file, its name in backticks.
         what: String,
         /// What it said, after a colon.
         why: String,
@@ -83,7 +83,7 @@ pub enum DownloadError {
         hint: String,
     },
     /// An answer that is not what was asked for.
-    #[error("the answer of {host} for `{what}` is not understood: {why}")]
+    #[error("the answer of {host} for {what} is not understood: {why}")]
     NotUnderstood {
         /// Who.
         host: String,

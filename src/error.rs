@@ -1,5 +1,5 @@
 //! The one error type of the crate: what went wrong, the exit code it ends with, and what the user can do about it.
-//! Wording lives here and in the typed errors of the parts (`weights`, `sampling`), never at the place that prints.
+//! Wording lives in the typed errors and where an error is made, never at the place that prints.
 
 use std::path::{Path, PathBuf};
 

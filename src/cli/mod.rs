@@ -1,12 +1,12 @@
 //! The command line: what can be typed, its help and its errors.
 //!
-//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`sheet`], [`download`], [`verify`], [`info`], [`convert`],
-//! [`lora_merge`], [`preprocess`], [`bench`], [`preset`], [`config`], [`completions`], [`man`]), one a group of options that subcommands share
-//! ([`model`], [`lora`], [`prompt`], [`redux`], [`sampling`], [`image`], [`input`], [`mask`], [`control`], [`output`], [`compute`], [`recipe`], [`save`],
-//! [`general`]), [`shard`] and [`axis`] values of some; [`paint`] is the groups of those that make pictures. `layers` adds what files and
-//! variables say, `source` what a picture does. A value is checked by its
-//! parser in `values`, options against each other in `checks`; both say what to give instead. `reference` makes completions, man pages and
-//! documents of all this. Only `main` and `commands` call this module.
+//! One file a subcommand ([`generate`], [`img2img`], [`inpaint`], [`controlnet`], [`flux`], [`sheet`], [`download`], [`verify`],
+//! [`info`], [`convert`], [`lora_merge`], [`preprocess`], [`bench`], [`preset`], [`config`], [`completions`], [`man`]), one a group of
+//! options that subcommands share ([`model`], [`lora`], [`prompt`], [`redux`], [`sampling`], [`image`], [`input`], [`mask`], [`control`],
+//! [`output`], [`preview`], [`compute`], [`recipe`], [`save`], [`general`]), [`shard`] and [`axis`] values of some; [`paint`] is the
+//! groups of those that make pictures. `layers` adds what files and variables say, `source` what a picture does. A value is checked by
+//! its parser in `values`, options against each other in `checks`; both say what to give instead. `reference` makes completions, man
+//! pages and documents of all this. Only `main` and `commands` call this module.
 
 pub mod axis;
 pub mod bench;

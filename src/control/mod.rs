@@ -1,9 +1,9 @@
 //! Control maps: what a ControlNet is shown of a picture (edges, depth, a skeleton), made by a [`Preprocessor`].
 //!
-//! [`control_map`] is the way in. One file an operation: [`canny`], [`simple`] (what comes from colours alone), [`normal`],
-//! [`shuffle`]; [`softedge`], [`lineart`], [`depth`], [`openpose`] with a network. They follow controlnet_aux and the ControlNet extension of A1111, with OpenCV's arithmetic
-//! ([`mod@resize`], [`blur`], [`draw`]), which is not Pillow's. The networks of annotators are in [`crate::models`]; here are the work before
-//! and after them, and the drawing. Nothing here knows files: [`Networks`] brings weights.
+//! [`control_map`] is the way in. One file an operation: [`canny`], [`simple`] (what comes from colours alone), [`normal`], [`shuffle`];
+//! [`softedge`], [`lineart`], [`depth`], [`openpose`] with a network. They follow controlnet_aux and the ControlNet extension of A1111,
+//! with OpenCV's arithmetic ([`mod@resize`], [`blur`], [`draw`]), which is not Pillow's. The networks of annotators are in
+//! [`crate::models`]; here are the work before and after them, and the drawing. Nothing here knows files: [`Networks`] brings weights.
 
 mod blur;
 mod canny;

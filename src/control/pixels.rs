@@ -12,6 +12,7 @@ pub(super) struct Plane {
 }
 
 impl Plane {
+    /// These values, as many as pixels times channels.
     pub fn new(width: usize, height: usize, channels: usize, values: Vec<f32>) -> Self {
         debug_assert_eq!(values.len(), width * height * channels);
         Plane { width, height, channels, values }

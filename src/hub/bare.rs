@@ -144,8 +144,9 @@ impl Bare {
         found.map(|(found, view)| sizes::of(found, &view)).unwrap_or_default()
     }
 
-    /// The tensors of a component, the first of these, under the names that the models use, or `None` when none is in the file. Text encoders of SD 2.x
-    /// lose what their config, of so many layers, has no place for: the layer behind the state that the model was trained on.
+    /// The tensors of a component, the first of these, under the names that the models use, or `None` when none is in the file. Text
+    /// encoders of SD 2.x lose what their config, of so many layers, has no place for: the layer behind the state that the model was
+    /// trained on.
     ///
     /// # Errors
     /// [`Error::Usage`] when averaged weights are asked for and there are none.

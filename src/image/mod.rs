@@ -1,6 +1,6 @@
-//! Pictures: those that come in ([`input`]), and the finished ones, from the decoder's tensor to a file. Pixels and their checks, PNG bytes, the metadata written into
-//! them and read back, model hashes, output names and the writing itself. The pipeline and the commands call it; it knows
-//! no models and prints nothing.
+//! Pictures: those that come in ([`input`]), and the finished ones, from the decoder's tensor to a file. Pixels and their checks, PNG
+//! bytes, the metadata written into them and read back, model hashes, output names and the writing itself. The pipeline and the commands
+//! call it; it knows no models and prints nothing.
 
 mod atomic;
 mod check;

@@ -13,7 +13,7 @@
 //! - [`encoder`]: one text encoder with its tokenizer; [`encode`]: those of a model family, and a prompt's schedule of
 //!   [`conditioning`]s. [`joint`]: those of FLUX and Stable Diffusion 3, with T5, which read a prompt as it is; [`stack`]: either.
 //!
-//! Only [`crate::pipeline`] calls in here. Nothing here knows command-line flags.
+//! [`crate::pipeline`] goes this way; others take single pieces, such as wildcards. Nothing here knows command-line flags.
 
 pub mod chunks;
 pub mod conditioning;

@@ -231,6 +231,10 @@ pub(super) struct OwnedFiles {
 }
 
 impl OwnedFiles {
+    /// Those that lie in a folder, of which none has to be there.
+    ///
+    /// # Errors
+    /// When one is there and cannot be read.
     pub fn read(folder: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = folder.join(name);
@@ -252,6 +256,7 @@ impl OwnedFiles {
         })
     }
 
+    /// The same for reading a tokenizer from; `label` is what messages call them.
     pub fn borrow<'a>(&'a self, label: &'a str) -> TokenizerFiles<'a> {
         TokenizerFiles {
             label,

@@ -1,4 +1,5 @@
-//! `--json`: one object a line on standard output. Every object has `event` and `schema`, and `line` while a line of prompts is worked on; `docs/events.md` lists their fields.
+//! `--json`: one object a line on standard output. Every object has `event` and `schema`, and `line` while a line of prompts is worked
+//! on; `docs/events.md` lists their fields.
 
 use std::path::Path;
 
@@ -32,7 +33,8 @@ pub(super) fn error(error: &Error, fatal: bool) -> Value {
     json!({ "event": "error", "schema": SCHEMA, "message": message, "hint": hint, "exit_code": code, "fatal": fatal })
 }
 
-/// A phase that begins, goes on or ends: `load`, `encode`, `encode_picture`, `step`, `decode`, `merge` or `write`. Pictures are told when they are written.
+/// A phase that begins, goes on or ends: `load`, `encode`, `encode_picture`, `step`, `decode`, `merge` or `write`. Pictures are told when
+/// they are written.
 pub(super) fn progress(event: &Event<'_>) -> Option<Value> {
     Some(match event {
         Event::Begin { phase, total } => {

@@ -1,3 +1,5 @@
+//! Each kind of value at the ends of its range, and what is said beyond them.
+
 use super::*;
 use crate::sampling::{Sampler, SigmaSpacing};
 

@@ -1,8 +1,9 @@
 //! `sdgen verify`: what a file is, whether it is whole, and whether it runs. No file is ever changed.
 //!
-//! [`target`] and [`checkpoint`] take models apart, [`check`] looks at a file of weights (asking [`fit`] for the tensors that its network wants
-//! and [`scan`] for broken values, [`published`] for what the content should be), [`cached`] lists what was downloaded, [`smoke`] paints, [`reproduce`] paints again what a picture says. The shapes of the results
-//! are in [`report`]; [`show`] puts them into words and [`junit`] into a build server's XML.
+//! [`target`] and [`checkpoint`] take models apart, [`check`] looks at a file of weights (asking [`crate::pipeline::survey()`] for the
+//! tensors that its network wants and [`scan`] for broken values, [`published`] for what the content should be), [`cached`] lists what
+//! was downloaded, [`smoke`] paints, [`reproduce`] paints again what a picture says. The shapes of the results are in [`report`];
+//! [`show`] puts them into words and [`junit`] into a build server's XML.
 
 mod cached;
 mod check;

@@ -1,3 +1,5 @@
+//! Against the reference: maps made by rule to people, and people to pictures.
+
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 

@@ -1,3 +1,5 @@
+//! The registry itself, and how names are found in it.
+
 use std::collections::HashSet;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! States against transformers, and what the config says.
+
 use super::*;
 use crate::models::testing::{config, max_difference, params, Expected};
 use crate::nn::Precision;

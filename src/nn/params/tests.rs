@@ -1,3 +1,5 @@
+//! What is lent, read, surplus or wrong, of sources in memory.
+
 use super::*;
 use crate::nn::tests::Fake;
 

@@ -1,3 +1,5 @@
+//! Where a picture, its mask and what is painted lie.
+
 use std::path::Path;
 
 use image::{GrayImage, Luma, Rgb};

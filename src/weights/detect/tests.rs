@@ -1,3 +1,5 @@
+//! Files of the sizes that are published, of zeros: what each is taken for.
+
 use super::*;
 use crate::weights::testing::{checkpoint, ckpt, fixtures, of_tensors, zeros, Stored};
 

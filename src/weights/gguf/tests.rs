@@ -1,3 +1,5 @@
+//! Numbers against ggml's, and headers good and bad.
+
 use std::fs;
 
 use super::*;

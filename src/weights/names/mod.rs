@@ -1,9 +1,8 @@
 //! Other programs' names for the tensors of a component -> the names of diffusers and transformers, which the models use.
 //!
-//! The tables are in [`unet`], [`controlnet`], [`t2i_adapter`], [`vae`], [`clip`], [`flux`], [`mmdit`], [`siglip`] and [`t5`]: a stored name gives one tensor or
-//! several (fused projections are cut).
-//! [`Renamed`] shows a file's tensors under their new names; nothing is read before it is asked for, and nothing is kept. [`Restored`]
-//! is the way back for tensors that were changed on the way.
+//! The tables are in [`unet`], [`controlnet`], [`t2i_adapter`], [`vae`], [`clip`], [`flux`], [`mmdit`], [`siglip`] and [`t5`]: a stored
+//! name gives one tensor or several (fused projections are cut). [`Renamed`] shows a file's tensors under their new names; nothing is
+//! read before it is asked for, and nothing is kept. [`Restored`] is the way back for tensors that were changed on the way.
 
 pub mod clip;
 pub mod controlnet;

@@ -26,6 +26,10 @@ const PICKLE: &str = "data.pkl";
 pub(super) const OLDER_MAGIC: &[u8] = b"\x80\x02\x8a\x0a";
 
 impl Archive {
+    /// Of a file of either format.
+    ///
+    /// # Errors
+    /// When it is neither, or damaged.
     pub fn of(bytes: &[u8]) -> Result<Self, PickleError> {
         if bytes.starts_with(OLDER_MAGIC) {
             return Self::of_older(bytes);

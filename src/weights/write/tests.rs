@@ -1,3 +1,5 @@
+//! What is written, read again.
+
 use std::path::Path;
 
 use candle_core::quantized::GgmlDType;

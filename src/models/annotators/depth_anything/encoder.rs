@@ -35,6 +35,10 @@ struct Layer {
 }
 
 impl Encoder {
+    /// With the weights of transformers' `backbone`.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
     pub fn new(config: &DepthAnythingConfig, params: &Params) -> Result<Self> {
         let (width, embeddings) = (config.width, params.pp("embeddings"));
         let cut = Conv2dConfig { kernel: PATCH, stride: PATCH, before: 0, after: 0 };

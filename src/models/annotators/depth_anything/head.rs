@@ -42,6 +42,10 @@ struct Fusion {
 struct Residual([Conv2d; 2]);
 
 impl Head {
+    /// With the weights of transformers' `neck` and `head`.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
     pub fn new(config: &DepthAnythingConfig, params: &Params) -> Result<Self> {
         let (neck, head, features) = (params.pp("neck"), params.pp("head"), config.features);
         let stages = (0..4).map(|i| Stage::new(config, i, &neck)).collect::<Result<_>>()?;

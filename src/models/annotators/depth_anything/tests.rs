@@ -1,3 +1,5 @@
+//! Against the original code and transformers.
+
 use candle_core::Tensor;
 
 use super::*;

@@ -25,6 +25,8 @@ pub mod recipe;
 pub mod request;
 pub mod sampling;
 mod suggest;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod ui;
 pub mod weights;

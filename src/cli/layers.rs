@@ -8,8 +8,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Id};
 
 use super::source::Source;
 use super::{sheet, Cli};
-use crate::config::table::{Kind, Section, SETTINGS};
-use crate::config::{gather, merge, shown, words, Given, Layer, Origin, Setting, Sources, Surroundings};
+use crate::config::setting::{Kind, Section};
+use crate::config::{gather, merge, shown, words, Given, Layer, Origin, Setting, Sources, Surroundings, SETTINGS};
 use crate::sampling::parse_scheduler;
 use crate::Result;
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::preset::{ListArgs, PresetAction, SaveArgs, ShowArgs};
 use crate::cli::PresetArgs;
 use crate::config::preset::{self, Place};
-use crate::config::table::Kind;
+use crate::config::setting::Kind;
 use crate::config::{to_toml, Given, Surroundings};
 use crate::image::{write_atomic, Collision};
 use crate::request::Lora;

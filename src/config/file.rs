@@ -5,7 +5,8 @@ use toml::Spanned;
 
 use super::given::{Given, Origin};
 use super::merge::split_schedulers;
-use super::table::{Section, Setting, SETTINGS};
+use super::setting::{Section, Setting};
+use super::table::SETTINGS;
 use super::value::{texts_of, Base};
 use crate::{suggest, Error, Result};
 

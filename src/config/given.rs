@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::table::Setting;
+use super::setting::Setting;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::table::Kind;
+use super::setting::Kind;
 
 /// What paths of a file are relative to.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use super::given::{Given, Layer, Origin};
 use super::merge::split_schedulers;
-use super::table::{Kind, SETTINGS};
+use super::setting::Kind;
+use super::table::SETTINGS;
 use crate::{suggest, Error, Result};
 
 /// What all of them begin with.

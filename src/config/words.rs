@@ -1,7 +1,7 @@
 //! Values as words of a command line.
 
 use super::given::Given;
-use super::table::Kind;
+use super::setting::Kind;
 
 /// The words that give a value; none for a switch that is off.
 #[must_use]

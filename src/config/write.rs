@@ -5,7 +5,8 @@ use std::fmt::Write;
 use toml::Value;
 
 use super::given::{Given, Origin};
-use super::table::{Kind, Section, SETTINGS};
+use super::setting::{Kind, Section};
+use super::table::SETTINGS;
 
 /// A file that gives these values; with `origins`, each with where it comes from behind it.
 #[must_use]

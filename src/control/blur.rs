@@ -1,6 +1,7 @@
 //! OpenCV's Gaussian blur: a sampled kernel, borders mirrored.
 
 use super::pixels::{mirrored, Plane};
+use super::resize::normalised;
 use crate::kernels::filter::{separable_floats, Taps};
 
 /// OpenCV's kernel of a `sigma` for 8-bit pictures ends at 3 sigma.
@@ -32,14 +33,10 @@ fn blur(plane: &Plane, sigma: f64, radius: usize) -> Plane {
 }
 
 fn kernel(sigma: f64, radius: usize) -> Vec<f32> {
-    let weights: Vec<f64> = (0..=2 * radius)
-        .map(|i| {
-            let distance = i as f64 - radius as f64;
-            (-distance * distance / (2.0 * sigma * sigma)).exp()
-        })
-        .collect();
-    let sum: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| (weight / sum) as f32).collect()
+    normalised((0..=2 * radius).map(|i| {
+        let distance = i as f64 - radius as f64;
+        (-distance * distance / (2.0 * sigma * sigma)).exp()
+    }))
 }
 
 #[cfg(test)]

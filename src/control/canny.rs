@@ -113,14 +113,14 @@ fn trace(marks: &mut [u8], width: usize, height: usize) {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
     use crate::control::testing::{picture, reference};
+    use crate::testing::fixture;
 
     #[test]
     fn every_pixel_is_opencvs() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/control/canny");
+        let folder = fixture("control/canny");
         let mut cases = 0;
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

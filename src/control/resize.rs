@@ -97,7 +97,8 @@ fn covered(start: f64, length: f64, count: usize) -> (isize, Vec<f32>) {
     (first as isize, normalised(weights))
 }
 
-fn normalised(weights: impl Iterator<Item = f64>) -> Vec<f32> {
+/// These with a sum of 1.
+pub(super) fn normalised(weights: impl Iterator<Item = f64>) -> Vec<f32> {
     let weights: Vec<f64> = weights.collect();
     let sum: f64 = weights.iter().sum();
     weights.into_iter().map(|weight| (weight / sum) as f32).collect()

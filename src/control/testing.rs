@@ -9,7 +9,7 @@ use image::RgbImage;
 use super::pixels::Plane;
 use super::{Network, Networks};
 use crate::nn::ParamSource;
-use crate::weights;
+use crate::{testing, weights};
 
 /// For preprocessors that need none.
 pub struct NoNetworks;
@@ -38,7 +38,7 @@ impl Networks for Fixtures {
 }
 
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/control").join(name)
+    testing::fixture("control").join(name)
 }
 
 pub fn picture(path: &Path) -> RgbImage {
@@ -64,7 +64,7 @@ pub fn plane(file: &str, name: &str) -> Plane {
 
 /// A table of the reference.
 pub fn json(file: &str) -> serde_json::Value {
-    serde_json::from_str(&std::fs::read_to_string(path(file)).unwrap()).unwrap()
+    testing::json(&format!("control/{file}"))
 }
 
 /// The greatest difference between the bytes of two pictures of one size.

@@ -243,8 +243,7 @@ mod tests {
     #[test]
     fn names_in_files_count_too() {
         let place = folder(&["loras/x/y.txt"]);
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata/plain.safetensors");
-        let plain = fs::read(fixture).unwrap();
+        let plain = fs::read(crate::testing::fixture("metadata/plain.safetensors")).unwrap();
         let length = u64::from_le_bytes(plain[..8].try_into().unwrap()) as usize;
         let header = String::from_utf8_lossy(&plain[8..8 + length]).trim_end().to_string();
         let named = header.replacen('{', r#"{"__metadata__":{"ss_output_name":"Own Name"},"#, 1);

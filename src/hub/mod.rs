@@ -1,9 +1,9 @@
 //! Finding a model: what the user named becomes a set of files in the layout of diffusers; and fetching one ([`download`]).
 //!
-//! [`resolve()`] is the way in, [`ModelFiles`] the result, [`ControlFiles`] that for a ControlNet; a single file ([`bare`]) gets the configs of its family ([`configs`]),
-//! and so does a model with random weights ([`random()`]).
-//! Nothing is read here but small JSON files and the headers of weights. [`registry`] knows short names, [`cache`] the layout that
-//! is shared with Python, [`settings`] the environment. Only `download` uses the network.
+//! [`resolve()`] is the way in, [`ModelFiles`] the result, [`ControlFiles`] that for a ControlNet; a single file ([`bare`]) gets the
+//! configs of its family ([`configs`]), and so does a model with random weights ([`random()`]). Nothing is read here but small JSON files
+//! and the headers of weights. [`registry`] knows short names, [`cache`] the layout that is shared with Python, [`settings`] the
+//! environment. Only `download` uses the network.
 
 mod annotators;
 mod bare;
@@ -18,6 +18,7 @@ mod layout;
 mod licence;
 mod locate;
 mod loras;
+mod model_configs;
 mod model_files;
 mod model_weights;
 mod origin;

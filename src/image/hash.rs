@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_a1111() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata/plain.safetensors");
+        let file = crate::testing::fixture("metadata/plain.safetensors");
         let full = sha256_file(&file).unwrap();
         assert_eq!(full, "a30e95b94309523f009e7db442eb2543c5a7120726eaecb83e50b45c77a23626");
         assert_eq!(short_hash(&full), "a30e95b943");

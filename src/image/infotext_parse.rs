@@ -97,8 +97,7 @@ mod tests {
 
     /// Texts with what A1111's parser reads from them.
     fn reference(list: &str) -> Cases {
-        let path = format!("{}/tests/fixtures/metadata/infotext.json", env!("CARGO_MANIFEST_DIR"));
-        let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let file: serde_json::Value = crate::testing::json("metadata/infotext.json");
         serde_json::from_value(file[list].clone()).unwrap()
     }
 

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn compressed_texts_of_other_programs_are_read() {
         for file in ["a1111_ztxt.png", "a1111_itxt_zip.png"] {
-            let path = format!("{}/tests/fixtures/metadata/recipes/{file}", env!("CARGO_MANIFEST_DIR"));
+            let path = crate::testing::fixture("metadata/recipes").join(file);
             let texts = read_texts(&std::fs::read(path).unwrap()).unwrap();
             assert_eq!(texts[0].keyword, "parameters");
             assert!(texts[0].text.contains("a lighthouse at dusk, (oil painting:1.2), \"storm\""), "{texts:?}");

@@ -1,27 +1,22 @@
 //! What the parity tests of all models share: the tiny models and reference values under `tests/fixtures`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 use crate::nn::{ParamSource, Params, Precision};
+use crate::testing::fixture;
 use crate::weights;
 use crate::weights::names::{Renamed, Target};
 
-/// The path of a fixture.
-pub fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
 /// The text of `config.json` in a folder of a tiny model ("sd15/unet").
 pub fn config(part: &str) -> String {
-    std::fs::read_to_string(path("models").join(part).join("config.json")).unwrap()
+    std::fs::read_to_string(fixture("models").join(part).join("config.json")).unwrap()
 }
 
 /// The weights of a part of a tiny model.
 pub fn source(part: &str, file: &str) -> Arc<dyn ParamSource> {
-    weights::open(&path("models").join(part).join(file)).unwrap()
+    weights::open(&fixture("models").join(part).join(file)).unwrap()
 }
 
 /// As [`source`], ready for a model on the CPU.
@@ -34,7 +29,7 @@ pub struct Expected(Arc<dyn ParamSource>);
 
 impl Expected {
     pub fn open(name: &str) -> Self {
-        Expected(weights::open(&path(name)).unwrap())
+        Expected(weights::open(&fixture(name)).unwrap())
     }
 
     pub fn get(&self, name: &str) -> Tensor {
@@ -51,12 +46,12 @@ pub fn max_difference(a: &Tensor, b: &Tensor) -> f32 {
 
 /// Reference values of the annotators.
 pub fn expected_control(file: &str, name: &str) -> Tensor {
-    weights::open(&path("control").join(file)).unwrap().read(name).unwrap()
+    weights::open(&fixture("control").join(file)).unwrap().read(name).unwrap()
 }
 
 /// Weights of a tiny annotator, under other names if they are others.
 pub fn params_control(file: &str, rename: Option<fn(&str) -> Vec<Target>>) -> Params {
-    let source = weights::open(&path("control").join(file)).unwrap();
+    let source = weights::open(&fixture("control").join(file)).unwrap();
     let source = match rename {
         Some(rename) => Arc::new(Renamed::from_names(source, rename)),
         None => source,
@@ -66,7 +61,7 @@ pub fn params_control(file: &str, rename: Option<fn(&str) -> Vec<Target>>) -> Pa
 
 /// The picture that annotators were run on, [1, 3, 96, 120], 0..255.
 pub fn photo() -> Tensor {
-    let picture = image::open(path("control/annotators/photo.png")).unwrap().into_rgb8();
+    let picture = image::open(fixture("control/annotators/photo.png")).unwrap().into_rgb8();
     let shape = (1, picture.height() as usize, picture.width() as usize, 3);
     let values: Vec<f32> = picture.into_raw().into_iter().map(f32::from).collect();
     let rows = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();

@@ -11,6 +11,7 @@ mod conv;
 mod conv_transpose;
 mod cpu;
 mod embedding;
+mod group_norm;
 mod linear;
 mod norm;
 mod params;
@@ -34,8 +35,9 @@ pub use attention::{causal_mask, scaled_dot_product_attention, AttentionMethod, 
 pub use conv::{Conv2d, Conv2dConfig, ConvExtras};
 pub use conv_transpose::ConvTranspose2d;
 pub use embedding::{timestep_embedding, Embedding};
+pub use group_norm::{GroupMoments, GroupNorm};
 pub use linear::Linear;
-pub use norm::{GroupMoments, GroupNorm, LayerNorm};
+pub use norm::LayerNorm;
 pub use params::{Handling, Params, Survey};
 pub use precision::Precision;
 pub use quantised::{format as ggml_format, Quantisation};

@@ -237,9 +237,7 @@ impl Params {
         if let Some(error) = ledger.unreadable.take() {
             return Err(error);
         }
-        let mut surplus = self.root.source.names();
-        surplus.retain(|name| !ledger.taken.contains(name) && !is_harmless(name));
-        surplus.sort_unstable();
+        let surplus = self.surplus(&ledger);
         if ledger.missing.is_empty() && ledger.misshapen.is_empty() {
             return Ok(surplus);
         }
@@ -249,6 +247,14 @@ impl Params {
             misshapen: std::mem::take(&mut ledger.misshapen),
             surplus,
         })))
+    }
+
+    /// The names of the source's tensors that were not asked for, less those known to be harmless.
+    fn surplus(&self, ledger: &Ledger) -> Vec<String> {
+        let mut surplus = self.root.source.names();
+        surplus.retain(|name| !ledger.taken.contains(name) && !is_harmless(name));
+        surplus.sort_unstable();
+        surplus
     }
 
     fn read(&self, shape: &Shape, name: &str) -> Option<Tensor> {

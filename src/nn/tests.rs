@@ -21,6 +21,11 @@ pub(super) fn wave(shape: &[usize], speed: f32) -> Tensor {
     Tensor::from_vec((0..n).map(|i| (i as f32 * speed).sin()).collect(), shape, &Device::Cpu).unwrap()
 }
 
+/// The same around another mean than zero.
+pub(super) fn wave_around(shape: &[usize], speed: f32, mean: f64) -> Tensor {
+    (wave(shape, speed) + mean).unwrap()
+}
+
 pub(super) fn max_difference(a: &Tensor, b: &Tensor) -> f32 {
     (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
 }

@@ -104,7 +104,7 @@ pub(super) fn of_family(request: &Request, family: &Family) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::family::tests::family;
+    use crate::pipeline::family::testing::family;
 
     #[test]
     fn a_model_that_takes_its_guidance_is_not_said_to_have_none() {

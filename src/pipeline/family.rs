@@ -1,17 +1,16 @@
-//! What is different between model families, as data: which one a folder holds, and its defaults.
+//! What is different between model families, as data: which one a folder holds, and whether its parts belong together.
 
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 
-use crate::hub::{self, registry, ModelFiles};
+use crate::hub::{self, ModelFiles};
 use crate::models::clip::ClipTextConfig;
 use crate::models::t5::T5Config;
 use crate::models::vae::VaeConfig;
-use crate::models::OneOrMany;
 use crate::pipeline::denoiser::KONTEXT;
 use crate::pipeline::DenoiserConfig;
-use crate::sampling::{FlowGrid, Prediction, Sampler, SchedulerConfig};
-use crate::weights::lora::Family as Published;
+use crate::sampling::{FlowGrid, SchedulerConfig};
+use crate::weights::lora::{Component, Family as Published};
 use crate::{Error, Result};
 
 /// Pipelines of diffusers that a user may have and this version does not run.
@@ -63,30 +62,6 @@ pub struct Family {
     pub zeros_for_absent_negative: bool,
     /// Whether the tokens of a given picture follow those of the latents: FLUX.1 Kontext.
     pub appends_picture: bool,
-}
-
-/// What is taken where the request says nothing.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Defaults {
-    /// Denoising steps.
-    pub steps: usize,
-    /// Guidance scale.
-    pub guidance: f64,
-    /// Width and height in pixels.
-    pub size: (usize, usize),
-}
-
-impl Defaults {
-    /// What the registry knows of the model goes before what its configs suggest.
-    #[must_use]
-    pub fn or_known(self, known: Option<&registry::Defaults>) -> Self {
-        let Some(known) = known else { return self };
-        Defaults {
-            steps: known.steps.unwrap_or(self.steps),
-            guidance: known.guidance.unwrap_or(self.guidance),
-            size: known.size.map_or(self.size, |side| (side, side)),
-        }
-    }
 }
 
 impl Family {
@@ -188,11 +163,13 @@ impl Family {
         self.denoiser.unet().is_some() && self.text_encoders.len() == 2
     }
 
-    /// The components that LoRAs may change, by diffusers' names.
-    pub fn adaptable(&self) -> impl Iterator<Item = &'static str> {
-        let encoders = self.text_encoders.len() + usize::from(self.t5.is_some());
-        let encoders = ["text_encoder", "text_encoder_2", "text_encoder_3"].into_iter().take(encoders);
-        std::iter::once(self.denoiser.component()).chain(encoders)
+    /// The weights that LoRAs may change, by diffusers' names of their components.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::weights`].
+    pub fn adaptable(&self, files: &ModelFiles) -> Result<Vec<Component>> {
+        let names = std::iter::once(self.denoiser.component()).chain(self.text_components());
+        names.map(|name| Ok((name, files.weights(name)?))).collect()
     }
 
     /// The published family that it is of, as its transformer or its text encoders tell.
@@ -210,53 +187,6 @@ impl Family {
             Some(encoder) if encoder.hidden_act != "quick_gelu" => Published::Sd2,
             _ => Published::Sd1,
         }
-    }
-
-    /// What is taken where the request says nothing. Turbo models are told by their scheduler: trailing timesteps, a plain or
-    /// ancestral Euler sampler and no zero-terminal-SNR rescaling; they were distilled to work unguided in 1 to 4 steps.
-    #[must_use]
-    pub fn defaults(&self, built_in: bool) -> Defaults {
-        let (height, width) = self.latent_size();
-        let factor = self.vae_scale_factor();
-        let size = (width * factor, height * factor);
-        let (steps, guidance) = match () {
-            () if !matches!(self.denoiser, DenoiserConfig::Unet(_)) => self.denoiser.defaults(),
-            () if built_in => (20, 4.0),
-            () if self.scheduler.sampler() == Ok(Sampler::Lcm) => (4, 1.0),
-            () if self.is_turbo() => (4, 0.0),
-            () if self.two_encoders() => (25, 5.0),
-            () => (25, 7.5),
-        };
-        Defaults { steps, guidance, size }
-    }
-
-    /// Height and width of the latents that the model was trained for. Early configs of Stable Diffusion 1.x name half of it,
-    /// which diffusers corrects too; where nothing is said it is theirs.
-    fn latent_size(&self) -> (usize, usize) {
-        const FIRST: usize = 64;
-        const FLUX: usize = 128;
-        let unet = match &self.denoiser {
-            DenoiserConfig::Unet(unet) => unet,
-            DenoiserConfig::Flux(_) => return (FLUX, FLUX),
-            DenoiserConfig::Mmdit(config) => return (config.sample_size, config.sample_size),
-        };
-        match &unet.sample_size {
-            Some(OneOrMany::Many(sides)) if sides.len() == 2 => (sides[0], sides[1]),
-            Some(OneOrMany::One(side)) if *side >= FIRST || self.two_encoders() || !unet.is_before(0, 9) => {
-                (*side, *side)
-            }
-            _ => (FIRST, FIRST),
-        }
-    }
-
-    /// Whether the model was distilled to work unguided in 1 to 4 steps.
-    #[must_use]
-    pub fn is_turbo(&self) -> bool {
-        let scheduler = &self.scheduler;
-        matches!(scheduler.sampler(), Ok(Sampler::Euler | Sampler::EulerA))
-            && scheduler.prediction() == Ok(Prediction::Epsilon)
-            && scheduler.is_trailing()
-            && !scheduler.has_zero_terminal_snr()
     }
 }
 
@@ -289,46 +219,14 @@ fn parse<T: DeserializeOwned>(files: &ModelFiles, path: &str) -> Result<T> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
+pub(super) mod testing {
+    use super::Family;
+    use crate::testing::fixture;
 
+    /// That of a model among the fixtures.
     pub fn family(model: &str) -> Family {
-        let folder = format!("{}/tests/fixtures/models/{model}", env!("CARGO_MANIFEST_DIR"));
-        Family::detect(&crate::hub::resolve(&folder, &crate::request::Parts::default()).unwrap()).unwrap()
-    }
-
-    fn unet(family: &mut Family) -> &mut crate::models::unet::UNetConfig {
-        match &mut family.denoiser {
-            DenoiserConfig::Unet(config) => config,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn defaults_come_from_the_configs() {
-        for (model, steps, guidance) in
-            [("sd15", 25, 7.5), ("sd21", 25, 7.5), ("sdxl", 25, 5.0), ("sdxl-turbo", 4, 0.0)]
-        {
-            let family = family(model);
-            assert_eq!(family.two_encoders(), model.starts_with("sdxl"), "{model}");
-            assert_eq!(family.defaults(false), Defaults { steps, guidance, size: (128, 128) }, "{model}");
-        }
-    }
-
-    #[test]
-    fn early_configs_name_half_the_size() {
-        let mut family = family("sd15");
-        let size = |family: &Family| family.defaults(false).size;
-        family.vae.block_out_channels = vec![1; 4];
-        unet(&mut family).sample_size = Some(OneOrMany::One(32));
-        assert_eq!(size(&family), (256, 256));
-        unet(&mut family).diffusers_version = Some("0.8.1".into());
-        assert_eq!(size(&family), (512, 512));
-        unet(&mut family).diffusers_version = Some("0.10.0.dev0".into());
-        assert_eq!(size(&family), (256, 256));
-        unet(&mut family).sample_size = Some(OneOrMany::Many(vec![64, 96]));
-        assert_eq!(size(&family), (768, 512));
-        unet(&mut family).sample_size = None;
-        assert_eq!(size(&family), (512, 512));
+        let folder = fixture("models").join(model);
+        let files = crate::hub::resolve(&folder.to_string_lossy(), &crate::request::Parts::default()).unwrap();
+        Family::detect(&files).unwrap()
     }
 }

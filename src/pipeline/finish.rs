@@ -3,6 +3,7 @@
 use crate::hub::size;
 use crate::nn::{Params, Quantisation};
 use crate::pipeline::{Event, Events};
+use crate::weights::shortened;
 use crate::Result;
 
 /// Surplus tensors named in a warning; the rest is counted.
@@ -28,11 +29,6 @@ pub(super) fn finish<T>(built: Result<T>, params: &Params, events: &mut dyn Even
     events
         .on(Event::Warning(&format!("{} holds tensors that the model does not use: {named}{more}", params.label())))?;
     built
-}
-
-/// A tensor's name as a message shows it: those of real models are shorter.
-fn shortened(name: &str) -> &str {
-    name.char_indices().nth(200).map_or(name, |(end, _)| &name[..end])
 }
 
 /// What became of layers that were to be quantised, if there were any. Only the CPU computes with the quantised numbers.

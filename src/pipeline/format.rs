@@ -91,7 +91,7 @@ impl Family {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::family::tests::family;
+    use crate::pipeline::family::testing::family;
 
     #[test]
     fn latents_of_the_encoder_are_those_of_the_decoder() {

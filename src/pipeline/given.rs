@@ -5,8 +5,8 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use crate::pipeline::canvas::{Canvas, Prepared};
-use crate::pipeline::family::{Defaults, Family};
 use crate::pipeline::reference::Reference;
+use crate::pipeline::{Defaults, Family};
 use crate::{Request, Result};
 
 /// The picture that a request gives, as its model takes it.

@@ -42,7 +42,7 @@ impl Sources {
         }
         // Opened before the model: a wrong name is told at once.
         let adapters = loras.iter().map(|lora| Adapter::open(Path::new(&lora.file))).collect::<Result<Vec<_>, _>>()?;
-        let components = family.adaptable().map(|name| Ok((name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
+        let components = family.adaptable(files)?;
         let family = (!files.is_built_in()).then(|| family.published());
         let loras: Vec<(&Lora, &Adapter)> = loras.into_iter().zip(&adapters).collect();
         let stack = stack_loras(components, family, &loras, strict, events)?;

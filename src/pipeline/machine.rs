@@ -66,7 +66,7 @@ pub struct Machine {
     /// Whether weights stay in their files, at the price of time: only on the CPU.
     pub low_memory: bool,
     /// What there is to say of that to who asked for it.
-    pub memory_note: Option<String>,
+    memory_note: Option<String>,
 }
 
 impl Machine {
@@ -101,6 +101,12 @@ impl Machine {
             check_flash(&device, &device_name, precision)?;
         }
         Ok(Machine { device, precision, device_name, vae_tiling, attention, low_memory, memory_note })
+    }
+
+    /// What the user should know of it.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        let computing = format!("computing on {} in {}", self.device_name, self.precision);
+        std::iter::once(computing).chain(self.memory_note.clone())
     }
 
     /// How models on it handle their weights, whose linear layers are quantised to `quantize`.

@@ -1,5 +1,5 @@
-//! From a [`Request`](crate::Request) to pictures: [`run`] is the whole way in ten lines, each stage a file of its own.
-//! Only `commands` calls this; it calls `hub`, `text`, `sampling`, `models` and `image`, and knows no flags and no terminal.
+//! From a [`Request`](crate::Request) to pictures: [`run`] is the whole way, each stage a file of its own.
+//! `commands` call it, `cli` and `ui` know its choices and events. It calls what lies below, and knows no flags and no terminal.
 
 mod batch;
 mod bench;
@@ -7,6 +7,7 @@ mod canvas;
 mod components;
 mod control;
 mod decode;
+mod defaults;
 mod denoiser;
 mod distilled;
 mod effects;
@@ -40,9 +41,10 @@ mod turbo;
 
 pub use bench::{bench, Cpu, Measured, Stages, Times};
 pub use control::PlannedControl;
+pub use defaults::Defaults;
 pub use denoiser::{Denoiser, DenoiserConfig};
 pub use events::{Event, Events, Phase};
-pub use family::{Defaults, Family};
+pub use family::Family;
 pub use footprint::MemoryPlan;
 pub use loras::{stack_loras, Sources};
 pub use machine::{ComputeOptions, DeviceChoice, Machine, VaeTiling};
@@ -52,7 +54,7 @@ pub use plan::{random_seed, Plan};
 pub use planned_loras::PlannedLora;
 pub use preview::PreviewMethod;
 pub use sees::Sees;
-pub use survey::survey;
+pub use survey::{class_of, survey};
 
 use crate::Result;
 use preview::Previewer;

@@ -8,12 +8,11 @@ use crate::hub::{self, ModelFiles};
 use crate::image::model_label;
 use crate::pipeline::canvas::Canvas;
 use crate::pipeline::control::{self, PlannedControl};
-use crate::pipeline::family::{Defaults, Family};
 use crate::pipeline::given::Given;
 use crate::pipeline::planned_loras::Loras;
 use crate::pipeline::redux::{self, PlannedRedux};
 use crate::pipeline::turbo::{self, Guessed};
-use crate::pipeline::{distilled, effects, skipped_layers, DenoiserConfig, PlannedLora};
+use crate::pipeline::{distilled, effects, skipped_layers, Defaults, DenoiserConfig, Family, PlannedLora};
 use crate::request::{limits, Task};
 use crate::sampling::Schedule;
 use crate::{Error, Request, Result};
@@ -107,22 +106,7 @@ impl Plan {
         skipped_layers::check(&request, &family, is_guided(&request, &family))?;
         let (controls, said) = control::plan(&mut request, shown, canvas.as_deref(), (&family, &files))?;
         notes.extend(said);
-        let s = &request.sampling;
-        let schedule = Schedule::plan(
-            &family.scheduler.clone().with_image_tokens(family.tokens(size)),
-            s.scheduler,
-            s.sigmas,
-            s.steps.unwrap_or_default(),
-            s.eta.unwrap_or_default(),
-        )?;
-        let all = schedule.steps();
-        let schedule = match request.input.as_ref().and_then(|input| input.strength) {
-            Some(strength) => schedule.with_strength(strength)?,
-            None => schedule,
-        };
-        if schedule.steps() < all {
-            notes.push(format!("{} of {all} steps are made at strength {}", schedule.steps(), strength(&request)));
-        }
+        let schedule = plan_schedule(&request, &family, size, &mut notes)?;
         request.sampling.scheduler = Some(schedule.sampler());
         request.sampling.sigmas = Some(schedule.sigma_spacing());
         notes.extend(effects::clip_skip_note(&request, &family));
@@ -223,6 +207,32 @@ pub fn random_seed() -> u64 {
 
 fn strength(request: &Request) -> f64 {
     request.input.as_ref().and_then(|input| input.strength).unwrap_or(1.0)
+}
+
+/// The steps of a picture of this size; how many a strength leaves of them is noted.
+fn plan_schedule(
+    request: &Request,
+    family: &Family,
+    size: (usize, usize),
+    notes: &mut Vec<String>,
+) -> Result<Schedule> {
+    let sampling = &request.sampling;
+    let schedule = Schedule::plan(
+        &family.scheduler.clone().with_image_tokens(family.tokens(size)),
+        sampling.scheduler,
+        sampling.sigmas,
+        sampling.steps.unwrap_or_default(),
+        sampling.eta.unwrap_or_default(),
+    )?;
+    let all = schedule.steps();
+    let schedule = match request.input.as_ref().and_then(|input| input.strength) {
+        Some(strength) => schedule.with_strength(strength)?,
+        None => schedule,
+    };
+    if schedule.steps() < all {
+        notes.push(format!("{} of {all} steps are made at strength {}", schedule.steps(), strength(request)));
+    }
+    Ok(schedule)
 }
 
 fn fill_in(request: &mut Request, defaults: &Defaults, family: &Family) {

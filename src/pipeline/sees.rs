@@ -138,7 +138,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
-    use crate::pipeline::family::tests::family;
+    use crate::pipeline::family::testing::family;
     use crate::request::{Control, Inpaint, Input};
 
     fn requests() -> [Request; 4] {

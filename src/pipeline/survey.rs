@@ -77,12 +77,18 @@ pub fn survey(config: &str, class: Option<&str>, source: Arc<dyn ParamSource>) -
     Ok(Some(survey))
 }
 
-/// The network's class as its config tells it: diffusers' `_class_name`, or the first of transformers' `architectures`.
+/// The network's class as the text of its config tells it.
 fn own_class(config: &str) -> Result<Option<String>> {
     let config: Value = serde_json::from_str(config)
         .map_err(|e| Error::model(format!("its config.json is damaged: {e}"), "fetch the model's folder again"))?;
+    Ok(class_of(&config))
+}
+
+/// The class that a network's config names: diffusers' `_class_name`, or the first of transformers' `architectures`.
+#[must_use]
+pub fn class_of(config: &Value) -> Option<String> {
     let class = config.get("_class_name").or_else(|| config.get("architectures")?.get(0));
-    Ok(class.and_then(Value::as_str).map(Into::into))
+    class.and_then(Value::as_str).map(Into::into)
 }
 
 #[cfg(test)]

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::*;
+use crate::testing;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metadata/recipes")
+    testing::fixture("metadata/recipes")
 }
 
 /// The cases: a file, and what is to be taken from it.
 fn cases() -> Vec<(String, Value)> {
-    let table: Value = serde_json::from_slice(&std::fs::read(folder().join("expected.json")).unwrap()).unwrap();
+    let table: Value = testing::json("metadata/recipes/expected.json");
     let cases = table["cases"].as_array().unwrap();
     let file = |case: &Value| case["file"].as_str().unwrap().trim_start_matches("pictures/").to_string();
     cases.iter().map(|case| (file(case), case["expected"].clone())).collect()

@@ -1,4 +1,6 @@
-//! A model's `scheduler_config.json`: which sampler it names, and typed access to its values.
+//! A model's `scheduler_config.json`: which sampler it names, what its model predicts, and corrections of what early files have wrong.
+
+mod values;
 
 use serde_json::{Map, Value};
 
@@ -207,51 +209,6 @@ impl SchedulerConfig {
 
     fn unknown(class: String, replaceable: bool) -> ScheduleError {
         ScheduleError::UnknownClass { class, replaceable }
-    }
-
-    pub(super) fn value(&self, key: &str) -> Option<&Value> {
-        self.values.get(key).filter(|v| !v.is_null())
-    }
-
-    pub(super) fn number(&self, key: &str, default: f64) -> Result<f64, ScheduleError> {
-        self.typed(key, default, Value::as_f64, "a number")
-    }
-
-    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool, ScheduleError> {
-        self.typed(key, default, Value::as_bool, "true or false")
-    }
-
-    pub(super) fn count(&self, key: &str, default: usize) -> Result<usize, ScheduleError> {
-        self.typed(key, default, |v| v.as_u64().map(|n| n as usize), "a whole number")
-    }
-
-    pub(super) fn text<'a>(&'a self, key: &str, default: &'a str) -> Result<&'a str, ScheduleError> {
-        self.typed(key, default, Value::as_str, "a word")
-    }
-
-    fn typed<'a, T>(
-        &'a self,
-        key: &str,
-        default: T,
-        read: impl Fn(&'a Value) -> Option<T>,
-        expected: &'static str,
-    ) -> Result<T, ScheduleError> {
-        match self.value(key) {
-            None => Ok(default),
-            Some(value) => read(value).ok_or_else(|| self.bad(key, expected)),
-        }
-    }
-
-    pub(super) fn bad(&self, key: &str, expected: &'static str) -> ScheduleError {
-        ScheduleError::BadValue { key: key.into(), value: self.shown(key), expected }
-    }
-
-    pub(super) fn unsupported(&self, key: &str, sampler: Sampler) -> ScheduleError {
-        ScheduleError::Unsupported { key: key.into(), value: self.shown(key), sampler }
-    }
-
-    fn shown(&self, key: &str) -> String {
-        self.values.get(key).map_or_else(|| "nothing".into(), Value::to_string)
     }
 }
 

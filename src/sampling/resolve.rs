@@ -1,53 +1,15 @@
 //! From a model's file to [`Settings`]: the file's values, and for those that are not in it the defaults of the diffusers
 //! class behind the sampler. Values that this class does not know count as absent.
 
+mod view;
+
 use serde_json::Value;
 
 use super::config::SchedulerConfig;
 use super::error::ScheduleError;
 use super::settings::{Betas, Flow, Prediction, Settings, Shift, Solver, TimestepSpacing, Variance};
 use super::{Sampler, SigmaSpacing};
-
-/// The values that each class knows, beside those of all classes and the flags in [`SPACED`].
-fn knows(sampler: Sampler, key: &str) -> bool {
-    const CLIPPING: &str = "clip_sample clip_sample_range";
-    const RESCALING: &str = "rescale_betas_zero_snr";
-    const TIMESTEPS: &str = "timestep_spacing steps_offset";
-    const SOLVER: &str = "solver_order solver_type lower_order_final final_sigmas_type thresholding use_flow_sigmas";
-    let (shared, own): (&[&str], &str) = match sampler {
-        Sampler::Ddim => (&[TIMESTEPS, CLIPPING, RESCALING], "set_alpha_to_one thresholding"),
-        Sampler::Ddpm => (&[TIMESTEPS, CLIPPING, RESCALING], "variance_type thresholding"),
-        Sampler::Pndm => (&[TIMESTEPS], "set_alpha_to_one skip_prk_steps"),
-        Sampler::Euler => (&[TIMESTEPS, RESCALING], "final_sigmas_type interpolation_type timestep_type"),
-        Sampler::EulerA => (&[TIMESTEPS, RESCALING], ""),
-        Sampler::Heun => (&[TIMESTEPS, CLIPPING], ""),
-        Sampler::DpmPp2m | Sampler::DpmPp2mSde => {
-            (&[TIMESTEPS, SOLVER, RESCALING], "euler_at_final lambda_min_clipped use_lu_lambdas variance_type")
-        }
-        Sampler::DpmPpSde => (&[SOLVER], "lambda_min_clipped variance_type"),
-        Sampler::UniPc => (&[TIMESTEPS, SOLVER, RESCALING], "disable_corrector predict_x0 solver_p"),
-        Sampler::Lms => (&[TIMESTEPS], ""),
-        Sampler::FlowEuler => (&[], "invert_sigmas shift_terminal stochastic_sampling time_shift_type"),
-        Sampler::Lcm => (&[CLIPPING, RESCALING], "original_inference_steps timestep_scaling thresholding"),
-    };
-    shared.iter().flat_map(|keys| keys.split(' ')).chain(own.split(' ')).any(|known| known == key)
-}
-
-/// The flags that ask for a spacing of sigmas.
-const SPACED: [(&str, SigmaSpacing); 3] = [
-    ("use_karras_sigmas", SigmaSpacing::Karras),
-    ("use_exponential_sigmas", SigmaSpacing::Exponential),
-    ("use_beta_sigmas", SigmaSpacing::Beta),
-];
-
-/// Switches that change the picture where they are known.
-const SWITCHES: [&str; 3] = ["rescale_betas_zero_snr", "clip_sample", "thresholding"];
-
-/// A file as one class sees it.
-struct View<'a> {
-    file: &'a SchedulerConfig,
-    sampler: Sampler,
-}
+use view::{View, SPACED};
 
 impl Settings {
     /// The settings of this sampler, and notes on values of the file that have no effect on it.
@@ -91,66 +53,6 @@ impl Settings {
 }
 
 impl View<'_> {
-    /// The value, when this class knows it.
-    fn known(&self, key: &str) -> Option<&Value> {
-        self.file.value(key).filter(|_| knows(self.sampler, key))
-    }
-
-    fn flag(&self, key: &str, default: bool) -> Result<bool, ScheduleError> {
-        self.known(key).map_or(Ok(default), |_| self.file.flag(key, default))
-    }
-
-    fn number(&self, key: &str, default: f64) -> Result<f64, ScheduleError> {
-        self.known(key).map_or(Ok(default), |_| self.file.number(key, default))
-    }
-
-    /// The index of the value among the choices, the first being the default.
-    fn choice<const N: usize>(
-        &self,
-        key: &str,
-        choices: [&str; N],
-        expected: &'static str,
-    ) -> Result<usize, ScheduleError> {
-        let Some(value) = self.known(key) else { return Ok(0) };
-        choices.iter().position(|c| value.as_str() == Some(c)).ok_or_else(|| self.file.bad(key, expected))
-    }
-
-    fn refuse_what_is_not_supported(&self) -> Result<(), ScheduleError> {
-        for key in ["thresholding", "use_flow_sigmas", "use_lu_lambdas"] {
-            if self.flag(key, false)? {
-                return Err(self.file.unsupported(key, self.sampler));
-            }
-        }
-        for key in ["invert_sigmas", "stochastic_sampling"] {
-            if self.flag(key, false)? {
-                return Err(self.file.unsupported(key, self.sampler));
-            }
-        }
-        if self.known("shift_terminal").is_some_and(|value| value.as_f64() != Some(0.0)) {
-            return Err(self.file.unsupported("shift_terminal", self.sampler));
-        }
-        if self.choice("time_shift_type", ["exponential", "linear"], "exponential or linear")? == 1 {
-            return Err(self.file.unsupported("time_shift_type", self.sampler));
-        }
-        for (key, _) in SPACED {
-            if self.sampler == Sampler::FlowEuler && self.file.flag(key, false)? {
-                return Err(self.file.unsupported(key, self.sampler));
-            }
-        }
-        if !self.flag("predict_x0", true)? {
-            return Err(self.file.unsupported("predict_x0", self.sampler));
-        }
-        // Solvers take no variance but a learned one; `fixed_...` in a file is for DDPM.
-        let variance = self.known("variance_type").and_then(Value::as_str).unwrap_or_default();
-        if self.sampler != Sampler::Ddpm && variance.starts_with("learned") {
-            return Err(self.file.unsupported("variance_type", self.sampler));
-        }
-        match self.known("solver_p") {
-            Some(_) => Err(self.file.unsupported("solver_p", self.sampler)),
-            None => Ok(()),
-        }
-    }
-
     fn prediction(&self) -> Result<Prediction, ScheduleError> {
         let prediction = self.file.prediction()?;
         if prediction == Prediction::Sample && self.sampler == Sampler::Pndm {
@@ -201,7 +103,7 @@ impl View<'_> {
 
     fn steps_offset(&self, train_timesteps: usize) -> Result<usize, ScheduleError> {
         let key = "steps_offset";
-        match self.known(key).map_or(Ok(0), |_| self.file.count(key, 0))? {
+        match self.count(key, 0)? {
             offset if offset < train_timesteps => Ok(offset),
             _ => Err(self.file.bad(key, "less than `num_train_timesteps`")),
         }
@@ -277,7 +179,7 @@ impl View<'_> {
     }
 
     fn solver(&self) -> Result<Solver, ScheduleError> {
-        let order = self.known("solver_order").map_or(Ok(2), |_| self.file.count("solver_order", 2))?;
+        let order = self.count("solver_order", 2)?;
         let most = if self.sampler == Sampler::DpmPpSde { 2 } else { 3 };
         if !(1..=most).contains(&order) {
             return Err(self.file.unsupported("solver_order", self.sampler));
@@ -301,22 +203,9 @@ impl View<'_> {
 
     fn original_steps(&self, train_timesteps: usize) -> Result<usize, ScheduleError> {
         let key = "original_inference_steps";
-        match self.known(key).map_or(Ok(50), |_| self.file.count(key, 50))? {
+        match self.count(key, 50)? {
             steps if self.sampler != Sampler::Lcm || (1..=train_timesteps).contains(&steps) => Ok(steps),
             _ => Err(self.file.bad(key, "1 to `num_train_timesteps`")),
         }
-    }
-
-    fn notes(&self, requested: Option<SigmaSpacing>) -> Vec<String> {
-        let spaced = SPACED
-            .iter()
-            .map(|(key, _)| *key)
-            .filter(|_| requested.is_none() && (!self.sampler.takes_sigmas() || self.sampler == Sampler::EulerA));
-        let switches = SWITCHES.iter().copied().filter(|key| !knows(self.sampler, key));
-        switches
-            .chain(spaced)
-            .filter(|key| self.file.value(key).and_then(Value::as_bool) == Some(true))
-            .map(|key| format!("`{key}` of the model's scheduler has no effect on {}", self.sampler))
-            .collect()
     }
 }

@@ -91,8 +91,7 @@ impl ClipStack {
             Family::Sdxl => layers.saturating_sub(1),
         };
         if clip_skip == 0 || clip_skip > largest {
-            let message = format!("a clip skip of {clip_skip} is not possible with this model");
-            return Err(Error::usage(message, format!("give 1 (nothing is skipped) to {largest}")));
+            return Err(no_such_skip(clip_skip, largest));
         }
         Ok(match self.family {
             Family::Sd => clip_skip - 1,
@@ -240,6 +239,12 @@ fn remarks(texts: &[&str], options: &EncodeOptions, plans: &[Plan]) -> (Vec<Stri
         }
     }
     (notes, warnings)
+}
+
+/// The error for a clip skip that a model has too few layers for.
+pub(super) fn no_such_skip(clip_skip: usize, largest: usize) -> Error {
+    let message = format!("a clip skip of {clip_skip} is not possible with this model");
+    Error::usage(message, format!("give 1 (nothing is skipped) to {largest}"))
 }
 
 /// A text in a message: its beginning, and how much more there is.

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::conditioning::{Conditioning, Encoded};
-use super::encode::EncodeOptions;
+use super::encode::{no_such_skip, EncodeOptions};
 use super::encoder::{Batch, Layer, States, TextEncoder};
 use super::prompt::attention::Piece;
 use super::t5_tokenizer::T5Tokenizer;
@@ -130,8 +130,7 @@ impl JointText {
         let skip = clip_skip.unwrap_or(1);
         let largest = self.clips.iter().map(TextEncoder::num_layers).min().unwrap_or(0).saturating_sub(1);
         if skip == 0 || skip > largest {
-            let message = format!("a clip skip of {skip} is not possible with this model");
-            return Err(Error::usage(message, format!("give 1 (nothing is skipped) to {largest}")));
+            return Err(no_such_skip(skip, largest));
         }
         Ok(skip)
     }

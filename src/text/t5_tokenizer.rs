@@ -159,17 +159,12 @@ fn precompiled(normalizer: &Value) -> Option<&Value> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-
-    fn fixtures() -> PathBuf {
-        [env!("CARGO_MANIFEST_DIR"), "tests/fixtures"].iter().collect()
-    }
+    use crate::testing::{fixture, json};
 
     /// Prompt, ids of the whole vocabulary, ids of the small one.
     fn rows() -> Vec<(String, Vec<u32>, Vec<u32>)> {
-        serde_json::from_slice(&std::fs::read(fixtures().join("tokenizers/t5.json")).unwrap()).unwrap()
+        json("tokenizers/t5.json")
     }
 
     fn differing(tokenizer: &T5Tokenizer, expected: impl Fn(usize) -> Vec<u32>) -> Vec<String> {
@@ -193,7 +188,7 @@ mod tests {
     #[test]
     fn a_model_s_own_vocabulary_and_table_of_characters_count() {
         let rows = rows();
-        let json = std::fs::read(fixtures().join("models/flux-dev/tokenizer_2/tokenizer.json")).unwrap();
+        let json = std::fs::read(fixture("models/flux-dev/tokenizer_2/tokenizer.json")).unwrap();
         let small = T5Tokenizer::from_json("flux-dev", &json).unwrap();
         // That model's tokenizer has no such table: what the table would change differs, and nothing else.
         let differing = differing(&small, |i| rows[i].2.clone());

@@ -169,6 +169,7 @@ fn build(vocabulary: Vocabulary) -> tokenizers::Result<Tokenizer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{fixture, json};
     use crate::text::vocabulary::START;
 
     #[derive(serde::Deserialize)]
@@ -183,12 +184,8 @@ mod tests {
         clip_small: Vec<u32>,
     }
 
-    fn fixtures() -> &'static Path {
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"))
-    }
-
     fn small_folder() -> std::path::PathBuf {
-        fixtures().join("models/sd15/tokenizer")
+        fixture("models/sd15/tokenizer")
     }
 
     fn small(file: &str) -> Vec<u8> {
@@ -202,8 +199,7 @@ mod tests {
 
     #[test]
     fn ids_equal_those_of_transformers_with_both_vocabularies() {
-        let table: Table =
-            serde_json::from_slice(&std::fs::read(fixtures().join("tokenizers/clip.json")).unwrap()).unwrap();
+        let table: Table = json("tokenizers/clip.json");
         let full = ClipTokenizer::embedded(Padding::End).unwrap();
         let small = ClipTokenizer::from_folder(&small_folder()).unwrap();
         assert_eq!(table.rows.len(), 64);

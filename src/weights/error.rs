@@ -152,6 +152,12 @@ pub struct ShapeMismatch {
     pub wanted: Vec<usize>,
 }
 
+/// A tensor's name as a message shows it: no longer than those of real models.
+#[must_use]
+pub fn shortened(name: &str) -> &str {
+    name.char_indices().nth(200).map_or(name, |(end, _)| &name[..end])
+}
+
 /// How many names of a list are printed.
 const NAMES_SHOWN: usize = 10;
 

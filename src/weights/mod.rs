@@ -33,7 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use difference::{is_mark as is_mark_of_difference, Difference};
-pub use error::{Mismatch, ShapeMismatch, WeightsError};
+pub use error::{shortened, Mismatch, ShapeMismatch, WeightsError};
 pub use gguf::Kind;
 pub use random::RandomWeights;
 pub use safetensors::Safetensors;

@@ -1,7 +1,6 @@
 //! Files of weights for tests.
 
-// Shared with the tests of the whole command, which use more of it.
-#[allow(dead_code)]
+#[expect(dead_code, reason = "shared with the tests of the whole command, which use more of it")]
 #[path = "../../tests/it/single_file.rs"]
 mod single_file;
 

@@ -22,8 +22,7 @@ pub fn bench(args: &BenchArgs, ui: &mut Ui) -> Result<()> {
     };
     install_interrupt(ui);
     let machine = Machine::new(args.compute.options())?;
-    ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
-    machine.memory_note.iter().for_each(|note| ui.note(note));
+    machine.notes().for_each(|note| ui.note(&note));
     if !machine.device.is_cpu() {
         ui.note(
             "each layer is waited for, so that it can be timed: steps are a little slower than those of `generate`",

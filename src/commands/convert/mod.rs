@@ -86,9 +86,7 @@ fn tell(args: &ConvertArgs, report: &Report, numbers: Numbers, start: Instant, u
             report.quantized
         ));
     }
-    for key in &report.dropped {
-        ui.note(&format!("`{key}` is left out: it is the hash of the file before"));
-    }
+    report.notes().for_each(|note| ui.note(&note));
     let path = args.output.to_string_lossy();
     if args.general.json {
         ui.event(

@@ -9,6 +9,7 @@ use super::line;
 use super::tensors::TensorsInfo;
 use crate::commands::inspect::{component_files, components, text};
 use crate::hub::ModelFiles;
+use crate::pipeline::class_of;
 use crate::weights::{Container, WeightFile};
 use crate::{Error, Result};
 
@@ -64,9 +65,7 @@ impl ModelInfo {
     pub fn of_part(name: &str, folder: &Path) -> Result<Self> {
         let config = folder.join("config.json");
         let bytes = crate::files::read_small(&config).map_err(Error::io("read", &config))?;
-        let config: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let class = config.get("_class_name").or_else(|| config.get("architectures")?.get(0));
-        let class = class.and_then(|class| class.as_str()).map(Into::into);
+        let class = class_of(&serde_json::from_slice(&bytes).unwrap_or_default());
         let part = PartInfo { name: ".".into(), class, files: in_folder(folder)? };
         Ok(ModelInfo { file: name.into(), class: None, parts: vec![part] })
     }

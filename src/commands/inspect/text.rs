@@ -1,4 +1,6 @@
-//! Numbers for people.
+//! Numbers and lists of names for people.
+
+use crate::weights::shortened;
 
 /// Bytes in a unit that suits them: "12.3 MiB".
 #[must_use]
@@ -30,10 +32,4 @@ pub fn names(names: &[String], most: usize) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-/// A name that is no longer than those of real models.
-#[must_use]
-pub fn shortened(name: &str) -> &str {
-    name.char_indices().nth(200).map_or(name, |(end, _)| &name[..end])
 }

@@ -179,7 +179,7 @@ impl Work<'_> {
     /// A model in the layout of diffusers, as a folder, or as one file of this format.
     fn by_parts(&self, path: &Path, format: Option<Format>, files: &ModelFiles, ui: &mut Ui) -> Result<Report> {
         let family = Family::detect(files)?;
-        let components = family.adaptable().map(|name| Ok((name, files.weights(name)?))).collect::<Result<Vec<_>>>()?;
+        let components = family.adaptable(files)?;
         let published = (!files.is_built_in()).then(|| family.published());
         let stack = self.stack(components, published, ui)?;
         let changed = changed(&stack);

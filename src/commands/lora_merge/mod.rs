@@ -85,9 +85,7 @@ fn tell_merged(words: &mut BTreeMap<String, String>, model: Option<&str>, ingred
 
 /// What was written, for people or as an event.
 fn tell(args: &LoraMergeArgs, report: &Report, ingredients: &[Ingredient], start: Instant, ui: &mut Ui) {
-    for key in &report.dropped {
-        ui.note(&format!("`{key}` is left out: it is the hash of the file before"));
-    }
+    report.notes().for_each(|note| ui.note(&note));
     let path = args.output.to_string_lossy();
     let seconds = start.elapsed().as_secs_f64();
     if args.general.json {

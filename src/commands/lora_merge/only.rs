@@ -44,7 +44,7 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
     let (components, family) = match &model {
         Some(files) => {
             let family = Family::detect(files)?;
-            let parts = weights_of(files, &family)?;
+            let parts = family.adaptable(files)?;
             (parts, (!files.is_built_in()).then(|| family.published()))
         }
         None => {
@@ -79,10 +79,6 @@ pub fn merge(args: &LoraMergeArgs, ui: &mut Ui) -> Result<()> {
     Ok(())
 }
 
-fn weights_of(files: &ModelFiles, family: &Family) -> Result<Vec<lora::Component>> {
-    family.adaptable().map(|name| Ok((name, files.weights(name)?))).collect()
-}
-
 /// The published model that is like those that LoRAs of a family are for.
 fn published(family: lora::Family, ingredients: &[Ingredient]) -> Result<Published> {
     Ok(match family {
@@ -106,7 +102,7 @@ fn published(family: lora::Family, ingredients: &[Ingredient]) -> Result<Publish
 /// The names and shapes of a published model.
 fn names_of(published: Published) -> Result<Vec<lora::Component>> {
     let files = hub::random(published);
-    let parts = weights_of(&files, &Family::detect(&files)?)?;
+    let parts = Family::detect(&files)?.adaptable(&files)?;
     for (component, source) in &parts {
         let config = files.text(&format!("{component}/config.json"))?;
         // Such weights learn their names and shapes from the network that wants them.

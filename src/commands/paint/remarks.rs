@@ -29,8 +29,7 @@ pub fn introduce(plan: &Plan, machine: &Machine, args: &PaintArgs, ui: &mut Ui) 
         ui.note(&format!("built-in {} model, {width}x{height}; `--model` for another", plan.files.name()));
     }
     plan.files.found().iter().for_each(|found| ui.note(found));
-    ui.note(&format!("computing on {} in {}", machine.device_name, machine.precision));
-    machine.memory_note.iter().for_each(|note| ui.note(note));
+    machine.notes().for_each(|note| ui.note(&note));
     if args.prompt.wildcards.is_some() && plan.request.prompt.weighting == Weighting::None {
         ui.warning("the wildcards have no effect: with `--weighting none` the prompt is taken as it is");
     }

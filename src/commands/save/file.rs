@@ -38,10 +38,15 @@ pub struct Report {
     /// Tensors of each type.
     pub types: BTreeMap<String, usize>,
     /// Words about the file that do not hold for the new one.
-    pub dropped: BTreeSet<String>,
+    dropped: BTreeSet<String>,
 }
 
 impl Report {
+    /// What the user should know of it.
+    pub fn notes(&self) -> impl Iterator<Item = String> + '_ {
+        self.dropped.iter().map(|key| format!("`{key}` is left out: it is the hash of the file before"))
+    }
+
     /// Takes in what was written into another file of the same result.
     pub fn add(&mut self, other: Report) {
         self.bytes += other.bytes;

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{json, Map, Value};
 
 use super::file::{self, Numbers, Report};
-use super::Model;
+use super::{scheduler, Model};
 use crate::commands::inspect::components;
 use crate::hub::ModelFiles;
 use crate::image::write_guard;
@@ -152,7 +152,7 @@ fn index(files: &ModelFiles) -> Result<Map<String, Value>> {
     let unet = files.weights("unet")?;
     let channels = unet.info("conv_in.weight").and_then(|(shape, _)| shape.dims().get(1).copied());
     let has_two = files.read("text_encoder_2/config.json")?.is_some();
-    let scheduler: Value = serde_json::from_str(&files.text("scheduler/scheduler_config.json")?).unwrap_or_default();
+    let scheduler = scheduler(files)?;
     let scheduler = scheduler.get("_class_name").and_then(Value::as_str).unwrap_or("DDIMScheduler").to_string();
     let pipeline = match (has_two, channels) {
         (false, Some(9)) => "StableDiffusionInpaintPipeline",

@@ -12,6 +12,8 @@ pub mod single;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::hub::ModelFiles;
 use crate::nn::ParamSource;
 use crate::Result;
@@ -47,4 +49,9 @@ impl Model<'_> {
         (self.tell)(part, &mut words);
         Ok(words)
     }
+}
+
+/// The config of a model's scheduler; nothing of one that is no JSON.
+fn scheduler(files: &ModelFiles) -> Result<Value> {
+    Ok(serde_json::from_str(&files.text("scheduler/scheduler_config.json")?).unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use candle_core::{DType, Shape, Tensor};
 use serde_json::Value;
 
 use super::file::{self, Numbers, Report};
-use super::Model;
+use super::{scheduler, Model};
 use crate::hub::ModelFiles;
 use crate::nn::ParamSource;
 use crate::pipeline::Events;
@@ -119,7 +119,7 @@ fn no_place(files: &ModelFiles, part: &str, names: &[String]) -> Error {
 
 /// What the tensors do not show and a single file would lose: what the network predicts.
 fn told(files: &ModelFiles) -> Result<BTreeMap<String, String>> {
-    let scheduler: Value = serde_json::from_str(&files.text("scheduler/scheduler_config.json")?).unwrap_or_default();
+    let scheduler = scheduler(files)?;
     let prediction = match scheduler.get("prediction_type").and_then(Value::as_str) {
         Some("v_prediction") => "v",
         _ => "epsilon",

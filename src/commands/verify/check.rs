@@ -102,7 +102,7 @@ pub fn add_survey(report: &mut FileReport, survey: Survey) {
     for m in report.misshapen.iter().take(NAMES_SHOWN) {
         report.problems.push(format!(
             "wrong shape: {} is {:?} instead of {:?}",
-            text::shortened(&m.tensor),
+            weights::shortened(&m.tensor),
             m.found,
             m.expected
         ));
@@ -121,7 +121,7 @@ fn add_not_finite(report: &mut FileReport, found: Vec<NotFinite>) {
             (0, infinite) => format!("{infinite} of {} values are infinite", fault.values),
             (nan, infinite) => format!("{nan} of {} values are not a number, {infinite} infinite", fault.values),
         };
-        report.problems.push(format!("broken values: {}: {what}", text::shortened(&fault.tensor)));
+        report.problems.push(format!("broken values: {}: {what}", weights::shortened(&fault.tensor)));
     }
     if found.len() > NAMES_SHOWN {
         report.problems.push(format!("broken values: in {} more tensors", found.len() - NAMES_SHOWN));

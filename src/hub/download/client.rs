@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE};
-use ureq::http::header::{LOCATION, RANGE, RETRY_AFTER, USER_AGENT};
+use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, IF_RANGE, LOCATION, RANGE, RETRY_AFTER, USER_AGENT};
 use ureq::http::{HeaderMap, Response};
 use ureq::tls::{parse_pem, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::address::{host, join, origin, quote, shown};
+use super::reply::{text, Reply};
 use super::{DownloadError, Event, Report};
 use crate::hub::settings::{Secret, Settings};
 use crate::{Error, Result};
@@ -54,15 +54,6 @@ pub struct Client {
     reached: AtomicBool,
     /// What the environment says.
     pub settings: Settings,
-}
-
-/// What a server answered: 200 or 206.
-pub struct Reply {
-    status: u16,
-    headers: HeaderMap,
-    body: Body,
-    /// The hash of the file as the hub states it, before it redirects to where the content lies.
-    pub linked_hash: Option<String>,
 }
 
 impl Client {
@@ -206,7 +197,7 @@ impl Client {
     /// The error for an answer without content.
     fn refusal(&self, url: &str, reply: Reply, subject: &Subject) -> Error {
         let (host, what) = (host(url), subject.what.clone());
-        let said = |name| text(&reply.headers, name).unwrap_or_default();
+        let said = |name| reply.header(name).unwrap_or_default();
         let code = said("x-error-code").to_string();
         let gated = || DownloadError::Gated {
             what: subject.repo.clone().unwrap_or_else(|| shown(url)),
@@ -242,39 +233,6 @@ impl Client {
     }
 }
 
-impl Reply {
-    /// The content.
-    pub fn reader(self) -> impl Read {
-        self.body.into_with_config().limit(u64::MAX).reader()
-    }
-
-    /// Where the content begins, and how long all of it is: `Content-Range` of a part, or `Content-Length` of the whole.
-    pub fn extent(&self) -> (u64, Option<u64>) {
-        if self.status == 206 {
-            let range = text(&self.headers, CONTENT_RANGE.as_str()).and_then(|range| range.strip_prefix("bytes "));
-            let (part, whole) = range.and_then(|range| range.split_once('/')).unwrap_or(("", ""));
-            let from = part.split('-').next().and_then(|from| from.parse().ok());
-            return (from.unwrap_or(u64::MAX), whole.parse().ok());
-        }
-        (0, text(&self.headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()))
-    }
-
-    /// What identifies exactly this content, so that a part of it can be continued.
-    pub fn validator(&self) -> Option<&str> {
-        text(&self.headers, ETAG.as_str()).filter(|etag| etag.starts_with('"'))
-    }
-
-    /// A header's text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        text(&self.headers, name)
-    }
-
-    /// Whether this is a page for people.
-    pub fn is_page(&self) -> bool {
-        text(&self.headers, CONTENT_TYPE.as_str()).is_some_and(|kind| kind.trim_start().starts_with("text/html"))
-    }
-}
-
 /// An error for an answer that makes no sense.
 pub fn not_understood(url: &str, subject: &Subject, why: &str) -> Error {
     DownloadError::NotUnderstood { host: host(url), what: subject.what.clone(), why: why.into() }.into()
@@ -295,10 +253,6 @@ fn may_follow(from: &str, to: &str) -> bool {
         (Some((from, ..)), Some((to, ..))) => to == "https" || (to == "http" && from == "http"),
         _ => false,
     }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Whether the system knows no address of a host, which it has no kind of error for. That it cannot ask for now is another answer.

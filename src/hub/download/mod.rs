@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod job;
 mod listing;
+mod reply;
 mod select;
 mod target;
 mod transfer;

@@ -105,14 +105,15 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::models::testing::{max_difference, path, Expected};
+    use crate::models::testing::{max_difference, Expected};
     use crate::nn::Precision;
+    use crate::testing::fixture;
     use crate::weights;
 
     /// Measured: 2.4e-7.
     #[test]
     fn pictures_equal_the_reference() {
-        let source = weights::open(&path("taesd.safetensors")).unwrap();
+        let source = weights::open(&fixture("taesd.safetensors")).unwrap();
         let params = Params::new(source, Precision::F32, &Device::Cpu);
         assert_eq!(TinyDecoder::shape(&params), Some((8, 4)));
         let decoder = TinyDecoder::new(4, 8, &params).unwrap();

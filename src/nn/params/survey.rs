@@ -2,7 +2,7 @@
 
 use candle_core::Shape;
 
-use super::{is_harmless, Params};
+use super::Params;
 use crate::weights::ShapeMismatch;
 
 /// How the tensors of a source fit the model that its config describes.
@@ -33,9 +33,7 @@ impl Params {
     #[must_use]
     pub fn surveyed(&self) -> Survey {
         let mut ledger = self.ledger();
-        let mut surplus = self.root.source.names();
-        surplus.retain(|name| !ledger.taken.contains(name) && !is_harmless(name));
-        surplus.sort_unstable();
+        let surplus = self.surplus(&ledger);
         Survey {
             file: self.root.source.label(),
             asked: std::mem::take(&mut ledger.asked),

@@ -5,8 +5,7 @@ use image::RgbImage;
 use super::kinds;
 use super::map::Place;
 use super::plan::PlannedControl;
-use crate::pipeline::family::Defaults;
-use crate::pipeline::{Family, Sees};
+use crate::pipeline::{Defaults, Family, Sees};
 use crate::request::{Control, ControlMode, Request};
 use crate::{Error, Result};
 
@@ -98,7 +97,7 @@ pub fn without_effect(control: &Control) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::family::tests::family;
+    use crate::pipeline::family::testing::family;
     use crate::pipeline::DenoiserConfig;
     use crate::request::Preprocessing;
 

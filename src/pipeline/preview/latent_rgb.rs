@@ -108,7 +108,7 @@ const FLUX: LatentRgb = LatentRgb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::family::tests::family;
+    use crate::pipeline::family::testing::family;
 
     #[test]
     fn the_latents_of_published_models_are_known_and_no_others() {

@@ -91,9 +91,9 @@ impl Previewer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::testing::path;
     use crate::pipeline::{run, ComputeOptions, Engine, Event, Watch};
     use crate::request::{Image, Prompt, Sampling};
+    use crate::testing::fixture;
     use crate::{Error, Request};
 
     /// The pictures of steps, and the finished one.
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn latents_that_nobody_knows_are_asked_what_they_mean() {
-        let model = path("models/sd15").to_string_lossy().into_owned();
+        let model = fixture("models/sd15").to_string_lossy().into_owned();
         let (steps, _) = seen_of(Request { model, ..Request::default() }, &PreviewMethod::Projection).unwrap();
         assert_eq!(steps.len(), 6);
         assert!(steps[0] != steps[5] && crate::image::check_picture(&steps[5]).is_ok());
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_tiny_autoencoder_is_for_its_latents_and_nothing_else() {
-        let tiny = |name: &str| seen(&PreviewMethod::Tiny(path(name)));
+        let tiny = |name: &str| seen(&PreviewMethod::Tiny(fixture(name)));
         assert_eq!(tiny("taesd.safetensors").unwrap().0.len(), 6);
         let refused = |name: &str| match tiny(name) {
             Err(Error::Model { message, .. }) => message,

@@ -68,11 +68,11 @@ fn renamed(source: Arc<dyn ParamSource>) -> Arc<dyn ParamSource> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::testing::path;
+    use crate::testing;
 
     #[test]
     fn the_original_names_are_those_of_diffusers() {
-        let fixture = || weights::open(&path("taesd.safetensors")).unwrap();
+        let fixture = || weights::open(&testing::fixture("taesd.safetensors")).unwrap();
         let ours: Vec<String> = sorted(&*renamed(fixture()));
         assert!(ours.len() == 67 && ours.iter().all(|name| name.starts_with("decoder.layers.")), "{ours:?}");
         for prefix in ["", "decoder."] {

@@ -43,9 +43,8 @@ mod tests {
 
     use super::*;
 
-    fn fixture(name: &str) -> HashMap<String, Tensor> {
-        let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
-        candle_core::safetensors::load(path, &Device::Cpu).unwrap()
+    fn tensors(name: &str) -> HashMap<String, Tensor> {
+        candle_core::safetensors::load(crate::testing::fixture(name), &Device::Cpu).unwrap()
     }
 
     fn values(t: &Tensor) -> Vec<f32> {
@@ -67,7 +66,7 @@ mod tests {
     #[test]
     fn torch_numbers_are_equal_to_the_last_bit() {
         let mut checked = 0;
-        for (name, expected) in fixture("randn_cpu.safetensors") {
+        for (name, expected) in tensors("randn_cpu.safetensors") {
             let Some((seed, shape)) = seed_and_shape(&name) else { continue };
             let drawn = noise_source(Rng::Torch, seed).normal(&shape).unwrap();
             assert_eq!(drawn.dims(), expected.dims());
@@ -79,7 +78,7 @@ mod tests {
 
     #[test]
     fn torch_draws_continue_one_another() {
-        let expected = fixture("randn_cpu.safetensors");
+        let expected = tensors("randn_cpu.safetensors");
         let mut noise = noise_source(Rng::Torch, 0);
         for i in 0..6 {
             let expected = &expected[&format!("seq_{i}")];
@@ -97,7 +96,7 @@ mod tests {
     #[test]
     fn philox_numbers() {
         let mut worst = 0f32;
-        for (name, expected) in fixture("randn_philox.safetensors") {
+        for (name, expected) in tensors("randn_philox.safetensors") {
             let (seed, rest) = name[1..].split_once('_').unwrap();
             let mut noise = noise_source(Rng::Philox, seed.parse().unwrap());
             if rest.starts_with("second_draw") {

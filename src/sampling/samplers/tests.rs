@@ -1,13 +1,13 @@
 //! Every sampler against diffusers: same model outputs, same noise, same latents after every call.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::sampling::{noise_source, parse_scheduler, sample, Denoiser, Rng, Sampler, Schedule, SchedulerConfig, Step};
+use crate::testing::{fixture, json};
 use crate::{Error, Result};
 
 /// A run of the reference.
@@ -32,10 +32,8 @@ struct Entries {
 }
 
 fn load() -> (Vec<Entry>, HashMap<String, Tensor>) {
-    let fixtures: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/fixtures"].iter().collect();
-    let entries: Entries =
-        serde_json::from_str(&std::fs::read_to_string(fixtures.join("schedulers.json")).unwrap()).unwrap();
-    let tensors = candle_core::safetensors::load(fixtures.join("schedulers.safetensors"), &Device::Cpu).unwrap();
+    let entries: Entries = json("schedulers.json");
+    let tensors = candle_core::safetensors::load(fixture("schedulers.safetensors"), &Device::Cpu).unwrap();
     (entries.entries, tensors)
 }
 

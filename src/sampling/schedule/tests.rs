@@ -21,8 +21,7 @@ struct Tables {
 }
 
 fn tables() -> Tables {
-    let path = format!("{}/tests/fixtures/sigmas.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    crate::testing::json("sigmas.json")
 }
 
 fn config(class: &str, extra: serde_json::Value) -> SchedulerConfig {

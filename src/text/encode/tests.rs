@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+//! States against diffusers and A1111, and the words of embeddings.
 
 use candle_core::{Device, Tensor};
 
@@ -6,6 +6,7 @@ use super::*;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::testing::{max_difference, Expected};
 use crate::nn::{Params, Precision};
+use crate::testing::fixture;
 use crate::text::{ClipTokenizer, Inversion};
 use crate::weights;
 use crate::weights::testing::{of_tensors, zeros};
@@ -14,18 +15,14 @@ use crate::weights::testing::{of_tensors, zeros};
 /// restored text by text by 2e-3.
 const BOUND: f32 = 1e-5;
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
 fn encoder(model: &str, tokenizer: &str) -> TextEncoder {
-    let folder = fixtures().join(model);
+    let folder = fixture(model);
     let config = ClipTextConfig::from_json(&std::fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
     let source = weights::open(&folder.join("model.safetensors")).unwrap();
     let params = Params::new(source, Precision::F32, &Device::Cpu);
     let model = ClipTextModel::new(&config, &params).unwrap();
     params.finish().unwrap();
-    let tokenizer = ClipTokenizer::from_folder(&fixtures().join(tokenizer)).unwrap();
+    let tokenizer = ClipTokenizer::from_folder(&fixture(tokenizer)).unwrap();
     TextEncoder::new(tokenizer, model, &Device::Cpu).unwrap()
 }
 
@@ -197,7 +194,7 @@ fn words_bring_their_vectors() {
 #[test]
 fn a_tokenizer_of_another_model_is_refused() {
     let encoder_of = |tokenizer: ClipTokenizer| {
-        let folder = fixtures().join("models/sd15/text_encoder");
+        let folder = fixture("models/sd15/text_encoder");
         let config = ClipTextConfig::from_json(&std::fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
         let params =
             Params::new(weights::open(&folder.join("model.safetensors")).unwrap(), Precision::F32, &Device::Cpu);
@@ -208,7 +205,7 @@ fn a_tokenizer_of_another_model_is_refused() {
 }
 
 fn inversion(name: &str) -> Inversion {
-    Inversion::open(&fixtures().join("embeddings").join(name)).unwrap()
+    Inversion::open(&fixture("embeddings").join(name)).unwrap()
 }
 
 #[test]
@@ -259,7 +256,7 @@ fn embeddings_of_other_widths_are_refused_with_both() {
 
 #[test]
 fn other_files_are_no_embeddings() {
-    let error = |name: &str| Inversion::open(&fixtures().join(name)).unwrap_err().to_string();
+    let error = |name: &str| Inversion::open(&fixture(name)).unwrap_err().to_string();
     assert!(error("text_encoders.safetensors").contains("is no textual inversion: it holds"));
     assert!(error("pickle/harmful.pt").contains("`harmful.run_me`"));
     assert!(error("embeddings/none.pt").contains("there is no file"));

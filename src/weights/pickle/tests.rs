@@ -1,10 +1,7 @@
-use std::path::PathBuf;
+//! Files that PyTorch wrote, and pickles made to do harm.
 
 use super::*;
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
+use crate::testing::fixture;
 
 fn open(name: &str) -> TorchFile {
     TorchFile::open(&fixture(name)).unwrap()

@@ -10,13 +10,14 @@ use ::image::{GrayImage, RgbImage};
 use serde_json::Value;
 
 use super::*;
+use crate::testing;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images")
+    testing::fixture("images")
 }
 
 fn table(name: &str) -> Value {
-    serde_json::from_slice(&std::fs::read(folder().join(name)).unwrap()).unwrap()
+    testing::json(&format!("images/{name}"))
 }
 
 fn rows(value: &Value) -> &[Value] {

@@ -1,5 +1,7 @@
 //! `sdgen sheet`: the same picture with one or two settings changed.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::axis::{self, Axis};
@@ -67,6 +69,10 @@ impl SheetArgs {
         }
         if self.y.as_ref().is_some_and(|y| y.name == self.x.name) {
             return Err(Error::usage(format!("both axes are `{}`", self.x.name), "give all its values to one of them"));
+        }
+        if input.image.as_deref() == Some(Path::new("-")) {
+            let message = "each picture of a sheet begins with the one that is given, and standard input is read once";
+            return Err(Error::usage(message, "give the picture as a file"));
         }
         let request = self.paint.request()?;
         if input.image.is_none() && input.strength.is_none() && input.resize.is_none() {

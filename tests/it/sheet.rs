@@ -82,6 +82,7 @@ fn axes_are_checked_before_the_work() {
     refused(&["--x", "steps=1,200"], &["200 is above 150"]);
     refused(&["--x", "prompt=dog,bird"], &["`dog`"]);
     refused(&["--x", "strength=0.5,1"], &["--image"]);
+    refused(&["--x", "strength=0.5,1", "-i", "-"], &["standard input is read once", "as a file"]);
     refused(&["--x", "steps=1,2", "--y", "steps=1,2"], &["both axes"]);
     refused(&["--x", "seed=1..100", "--y", "steps=1..20"], &["too many"]);
     refused(&["--x", "clip-skip=1,30", "--count", "2"], &["--count"]);

@@ -38,7 +38,7 @@ impl ModelFiles {
     /// The weights of a component: `unet`, `vae`, `text_encoder`, ...
     ///
     /// # Errors
-    /// [`Error::Model`] when the component has no weights this version reads, [`Error::Weights`] when they are damaged.
+    /// [`crate::Error::Model`] when the component has no weights this version reads, [`crate::Error::Weights`] when they are damaged.
     pub fn weights(&self, component: &str) -> Result<Arc<dyn ParamSource>> {
         let missing = || self.part_missing(&format!("{component}/{}", usual_name(component)));
         match (self.part(component), &self.place) {

@@ -15,6 +15,7 @@ use ureq::tls::{parse_pem, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::address::{host, join, origin, quote, shown};
+use super::error::{is_no_host, reason};
 use super::reply::{text, Reply};
 use super::{DownloadError, Event, Report};
 use crate::hub::settings::{Secret, Settings};
@@ -252,25 +253,6 @@ fn may_follow(from: &str, to: &str) -> bool {
     match (origin(from), origin(to)) {
         (Some((from, ..)), Some((to, ..))) => to == "https" || (to == "http" && from == "http"),
         _ => false,
-    }
-}
-
-/// Whether the system knows no address of a host, which it has no kind of error for. That it cannot ask for now is another answer.
-fn is_no_host(e: &std::io::Error) -> bool {
-    let text = e.to_string();
-    text.contains("failed to lookup address") && !text.contains("emporary")
-}
-
-/// What happened, without the address, which the error names.
-fn reason(e: ureq::Error) -> String {
-    match e {
-        ureq::Error::HostNotFound => "there is no such host".into(),
-        ureq::Error::Timeout(_) => "it does not answer".into(),
-        ureq::Error::Io(e) if is_no_host(&e) => "there is no such host".into(),
-        ureq::Error::Io(e) => e.to_string(),
-        ureq::Error::ConnectProxyFailed(_) => "the proxy refuses".into(),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "the address is wrong".into(),
-        e => e.to_string(),
     }
 }
 

@@ -220,3 +220,22 @@ impl DownloadError {
         })
     }
 }
+
+/// Whether the system knows no address of a host, which it has no kind of error for. That it cannot ask for now is another answer.
+pub(super) fn is_no_host(e: &std::io::Error) -> bool {
+    let text = e.to_string();
+    text.contains("failed to lookup address") && !text.contains("emporary")
+}
+
+/// What happened, without the address, which the error names.
+pub(super) fn reason(e: ureq::Error) -> String {
+    match e {
+        ureq::Error::HostNotFound => "there is no such host".into(),
+        ureq::Error::Timeout(_) => "it does not answer".into(),
+        ureq::Error::Io(e) if is_no_host(&e) => "there is no such host".into(),
+        ureq::Error::Io(e) => e.to_string(),
+        ureq::Error::ConnectProxyFailed(_) => "the proxy refuses".into(),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "the address is wrong".into(),
+        e => e.to_string(),
+    }
+}

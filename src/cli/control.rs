@@ -21,9 +21,9 @@ pub struct ControlArgs {
     /// MODEL is a diffusers folder, a file (.safetensors, .pth), a short name (`sdgen download --list`), a repository, or a kind such as
     /// `canny`, which stands for the common ControlNet of the model's family. KIND says which kind of map it is shown where its name does
     /// not; one for several kinds (`union`) wants to be told, and may be shown several pictures. FLUX.1 Canny and Depth take the map
-    /// themselves: with them MODEL is the kind alone. IMAGE is a picture, or the map of one; `-` is standard
-    /// input. SCALE (0 to 5) says how much it counts [default: 1], START and END between which parts of the steps it works [default: 0
-    /// and 1]. What several say is summed.
+    /// themselves, and so does FLUX.1 dev with one of their LoRAs: then MODEL is the kind alone. IMAGE is a picture, or the map of one; `-`
+    /// is standard input. SCALE (0 to 5) says how much it counts [default: 1], START and END between which parts of the steps it works
+    /// [default: 0 and 1]. What several say is summed.
     #[arg(long = "control", value_name = "MODEL=IMAGE", value_parser = values::control)]
     pub controls: Vec<Control>,
 

@@ -13,6 +13,7 @@ Examples:
   sdgen controlnet --control canny=edges.png:0.7 --control depth=depth.png:0.5:0:0.6 \"a room\" -m sd15
   sdgen controlnet --control ./control_v11p_sd15_scribble.pth=drawing.png \"an owl\" -m ./model.safetensors
   sdgen controlnet --control canny=photo.jpg \"a house in snow\" -m flux-canny
+  sdgen controlnet --control canny=photo.jpg \"a house\" -m flux-dev --lora flux1-canny-dev-lora.safetensors
   sdgen img2img -i photo.jpg --control canny=edges.png \"in autumn\" -m sd15";
 
 /// Make pictures from a text and pictures that say where things are.

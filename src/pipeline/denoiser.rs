@@ -134,7 +134,9 @@ impl DenoiserConfig {
     pub fn defaults(&self) -> (usize, f64) {
         match self {
             // A map or a mask.
-            DenoiserConfig::Flux(config) if config.in_channels > config.outputs() => (50, 30.0),
+            DenoiserConfig::Flux(config) if config.guidance_embeds && config.in_channels > config.outputs() => {
+                (50, 30.0)
+            }
             DenoiserConfig::Flux(config) if config.guidance_embeds => (28, 3.5),
             DenoiserConfig::Flux(_) => (4, 0.0),
             DenoiserConfig::Mmdit(config) if config.qk_norm.is_some() => (28, 4.5),

@@ -7,7 +7,7 @@ use candle_core::quantized::GgmlDType;
 
 use crate::hub::ModelFiles;
 use crate::nn::{ParamSource, Precision};
-use crate::pipeline::{Event, Events, Family, Machine, Plan};
+use crate::pipeline::{Event, Events, Family, Machine, MapLora, Plan};
 use crate::request::{Lora, QuantizedType};
 use crate::weights::lora::{Adapter, BlockWeights, Component, Family as Published, LoraError, Stack, Strength, Sums};
 use crate::Result;
@@ -34,7 +34,7 @@ impl Sources {
     /// # Errors
     /// [`crate::Error::Lora`] when one is damaged or does not fit; otherwise when the model's weights do not open.
     pub fn of(plan: &Plan, machine: &Machine, strict: bool, events: &mut dyn Events) -> Result<Self> {
-        let Plan { files, family, loras, .. } = plan;
+        let Plan { files, family, loras, map_lora, .. } = plan;
         let quantize = plan.request.parts.quantize.map(QuantizedType::dtype);
         let loras: Vec<&Lora> = loras.iter().map(|planned| &planned.lora).collect();
         if loras.is_empty() {
@@ -42,7 +42,11 @@ impl Sources {
         }
         // Opened before the model: a wrong name is told at once.
         let adapters = loras.iter().map(|lora| Adapter::open(Path::new(&lora.file))).collect::<Result<Vec<_>, _>>()?;
-        let components = family.adaptable(files)?;
+        let widened = |(name, source)| match map_lora {
+            Some(_) if name == family.denoiser.component() => (name, MapLora::widen(source, &family.denoiser)),
+            _ => (name, source),
+        };
+        let components = family.adaptable(files)?.into_iter().map(widened).collect();
         let family = (!files.is_built_in()).then(|| family.published());
         let loras: Vec<(&Lora, &Adapter)> = loras.into_iter().zip(&adapters).collect();
         let stack = stack_loras(components, family, &loras, strict, events)?;

@@ -40,7 +40,7 @@ mod transformed;
 mod turbo;
 
 pub use bench::{bench, Cpu, Measured, Stages, Times};
-pub use control::PlannedControl;
+pub use control::{MapLora, PlannedControl};
 pub use defaults::Defaults;
 pub use denoiser::{Denoiser, DenoiserConfig};
 pub use events::{Event, Events, Phase};

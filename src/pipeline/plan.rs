@@ -5,9 +5,8 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use crate::hub::{self, ModelFiles};
-use crate::image::model_label;
 use crate::pipeline::canvas::Canvas;
-use crate::pipeline::control::{self, PlannedControl};
+use crate::pipeline::control::{self, MapLora, PlannedControl};
 use crate::pipeline::given::Given;
 use crate::pipeline::planned_loras::Loras;
 use crate::pipeline::redux::{self, PlannedRedux};
@@ -36,6 +35,8 @@ pub struct Plan {
     pub family: Family,
     /// What changes the model's weights.
     pub loras: Vec<PlannedLora>,
+    /// The one of them that makes the model take a control map.
+    pub map_lora: Option<MapLora>,
     /// Timesteps and sigmas.
     pub schedule: Schedule,
     /// The picture to begin with, if there is one.
@@ -68,11 +69,13 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn of(files: ModelFiles, request: &Request) -> Result<Self> {
         let mut request = request.clone();
-        let mut family = Family::detect(&files)?;
-        family.check_task(&request, &files.name())?;
+        let (mut family, mut name) = (Family::detect(&files)?, files.name());
         request.validate()?;
+        let loras = Loras::find(&request, &files)?;
+        let map_lora = MapLora::apply(&loras.all, &mut family, &mut name)?;
+        family.check_task(&request, &name)?;
         // What is known of a model is known of its own denoiser.
-        let known = hub::known_defaults(&request.model).filter(|_| request.parts.unet.is_none());
+        let known = hub::known_defaults(&request.model).filter(|_| request.parts.unet.is_none() && map_lora.is_none());
         let guessed = Guessed::by_name(&files, &request.parts, &family).filter(|_| known.is_none());
         if guessed.is_some() {
             turbo::correct(&mut family);
@@ -84,8 +87,8 @@ impl Plan {
         notes.extend(guessed.map(|guessed| guessed.to_string()));
         let (redux, said) = redux::plan(&mut request, &family)?;
         notes.extend(said);
-        let loras = Loras::find(&request, &files)?;
-        notes.extend(loras.notes);
+        notes.extend(loras.notes.iter().cloned());
+        notes.extend(map_lora.as_ref().map(MapLora::note));
         if let Some((name, recipe)) = distilled::recipe(&loras.all)? {
             if recipe.trailing {
                 family.scheduler = family.scheduler.with_trailing_timesteps();
@@ -104,19 +107,33 @@ impl Plan {
         warnings.extend(effects::of_size(size, defaults.size, family.side_step()).filter(|_| !is_sized));
         check_guidance(&request, &family)?;
         skipped_layers::check(&request, &family, is_guided(&request, &family))?;
-        let (controls, said) = control::plan(&mut request, shown, canvas.as_deref(), (&family, &files))?;
+        let (controls, said) = control::plan(&mut request, shown, canvas.as_deref(), (&family, &files, &name))?;
         notes.extend(said);
         let schedule = plan_schedule(&request, &family, size, &mut notes)?;
         request.sampling.scheduler = Some(schedule.sampler());
         request.sampling.sigmas = Some(schedule.sigma_spacing());
         notes.extend(effects::clip_skip_note(&request, &family));
+        warnings.extend(loras.without_effect(map_lora.as_ref()));
         warnings.extend(loras.warnings);
         warnings.extend(without_effect(&request, &family));
         warnings.extend(control::without_effect(&request, &controls, schedule.model_calls()));
         warnings.extend(skipped_layers::without_effect(&request, schedule.steps()));
         warnings.extend(schedule.notes().iter().cloned());
         let loras = loras.all;
-        Ok(Plan { request, files, family, loras, schedule, canvas, reference, redux, controls, notes, warnings })
+        Ok(Plan {
+            request,
+            files,
+            family,
+            loras,
+            map_lora,
+            schedule,
+            canvas,
+            reference,
+            redux,
+            controls,
+            notes,
+            warnings,
+        })
     }
 
     /// Finds the LoRAs again, for prompts that have changed.
@@ -124,7 +141,11 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn find_loras(&mut self) -> Result<()> {
-        self.loras = Loras::find(&self.request, &self.files)?.all;
+        let loras = Loras::find(&self.request, &self.files)?.all;
+        if loras != self.loras {
+            MapLora::check_still(self.map_lora.as_ref(), &loras, &self.family)?;
+        }
+        self.loras = loras;
         Ok(())
     }
 
@@ -291,9 +312,6 @@ fn without_effect(request: &Request, family: &Family) -> Vec<String> {
     let mut warnings = effects::of_mask(request.inpaint.as_ref(), strength(request));
     if !family.appends_picture && request.input.as_ref().is_some_and(|input| input.no_auto_resize) {
         warnings.push("`--no-auto-resize` has no effect: it is for FLUX.1 Kontext".to_string());
-    }
-    for lora in request.loras.iter().filter(|lora| lora.scale == 0.0 && lora.text_scale() == 0.0) {
-        warnings.push(format!("the LoRA `{}` has no effect: its scale is 0", model_label(&lora.file)));
     }
     warnings.extend(effects::of_guidance(request, family, is_guided(request, family)));
     warnings.extend(effects::of_family(request, family));

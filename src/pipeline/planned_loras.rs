@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::hub::settings::Settings;
 use crate::hub::{ModelFiles, Shelves};
 use crate::image::model_label;
+use crate::pipeline::MapLora;
 use crate::request::{Lora, Weighting};
 use crate::text::prompt::tags::{read_tags, without_tags, LoraTag};
 use crate::{Request, Result};
@@ -55,6 +56,20 @@ impl Loras {
             loras.all.push(PlannedLora::tagged(tag, &shelves)?);
         }
         Ok(loras)
+    }
+
+    /// Those that do nothing or not what they are for, as warnings.
+    #[must_use]
+    pub fn without_effect(&self, map_lora: Option<&MapLora>) -> Vec<String> {
+        let is_idle = |planned: &&PlannedLora| {
+            let lora = &planned.lora;
+            let for_map = map_lora.is_some_and(|map_lora| map_lora.is_file(&lora.file));
+            !planned.in_prompt && !for_map && lora.scale == 0.0 && lora.text_scale() == 0.0
+        };
+        let idle = self.all.iter().filter(is_idle);
+        idle.map(|planned| format!("the LoRA `{}` has no effect: its scale is 0", planned.label))
+            .chain(map_lora.and_then(MapLora::warning))
+            .collect()
     }
 
     /// The tags of the prompts. As in A1111, those of negative prompts are text.

@@ -35,6 +35,7 @@ mod lora_merge;
 mod lora_merge_only;
 mod lora_tags;
 mod low_memory;
+mod map_lora;
 mod memory;
 mod metadata;
 mod output;

@@ -48,8 +48,9 @@ fn compare(prefix: &str) {
         for given in ["picture.png", "mask.png", "map.png"] {
             fs::copy(fixtures().join("pictures/given").join(given), sandbox.path(given)).unwrap();
         }
-        for lora in ["sd15-kohya.safetensors", "sdxl-peft.safetensors", "flux-xlabs.safetensors"] {
-            fs::copy(fixtures().join("lora").join(lora), sandbox.path(lora)).unwrap();
+        for lora in ["sd15-kohya", "sdxl-peft", "flux-xlabs", "flux-control"].map(|name| format!("{name}.safetensors"))
+        {
+            fs::copy(fixtures().join("lora").join(&lora), sandbox.path(&lora)).unwrap();
         }
         if case.name.contains("redux") {
             copy(&fixtures().join("models/flux-redux"), &sandbox.path("flux-redux"));

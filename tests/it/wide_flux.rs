@@ -44,7 +44,7 @@ const SMALL: [&str; 12] =
     ["-p", "x", "-s", "1", "--steps", "2", "--max-tokens", "8", "--overwrite", "--device", "cpu", "--dtype=f32"];
 
 /// A sandbox with both models, a picture with its mask, and one that is no multiple of 16.
-fn sandbox() -> Sandbox {
+pub fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     for model in ["flux-fill", "flux-control"] {
         wide_flux(model, &sandbox);
@@ -58,11 +58,11 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-fn run(sandbox: &Sandbox, command: &str, line: &str) -> Outcome {
+pub fn run(sandbox: &Sandbox, command: &str, line: &str) -> Outcome {
     sandbox.run([command].into_iter().chain(SMALL).chain(line.split_whitespace()))
 }
 
-fn picture(sandbox: &Sandbox, command: &str, line: &str) -> image::RgbImage {
+pub fn picture(sandbox: &Sandbox, command: &str, line: &str) -> image::RgbImage {
     pixels(&run(sandbox, command, &format!("{line} -o -")).succeeds().stdout)
 }
 

@@ -5,6 +5,7 @@ Adds to tests/fixtures/pictures what `pictures.py` leaves there: lines of cases.
 
     python3 tools/reference/flow_pictures.py
 """
+import inspect
 import json
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import diffusers as d
 import torch
+from diffusers.loaders import lora_conversion_utils
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -66,6 +68,14 @@ REDUX_CASES = [
     ("flux-dev-redux", None, 3, {"guidance": 3.5, "redux": [("picture.png", 0.8, 0.5)]}),
     ("flux-dev-redux-two", None, 3, {"guidance": 2.5, "prompt": "", "redux": [("picture.png", 0.6, 1.0), ("map.png", 0.3, 0.0)]}),
 ]
+# A LoRA that makes dev one of these, at a strength; alone, and beside another.
+CONTROL_LORA_CASES = [
+    ("flux-dev-control-lora", None, 4, {"guidance": 30.0, "map": True, "control_lora": 1.0}),
+    ("flux-dev-control-lora-img2img", "img2img", 5, {"guidance": 10.0, "map": True, "strength": 0.7, "control_lora": 0.6,
+                                                    "lora": ("flux-xlabs.safetensors", 0.8)}),
+    ("flux-dev-control-lora-inpaint", "inpaint", 4, {"guidance": 10.0, "map": True, "strength": 0.8, "control_lora": 0.0}),
+]
+CONTROL_LORA = "flux-control.safetensors"
 XLABS = {"qkv_lora1": ["to_q", "to_k", "to_v"], "qkv_lora2": ["add_q_proj", "add_k_proj", "add_v_proj"],
          "proj_lora1": ["to_out.0"], "proj_lora2": ["to_add_out"]}
 
@@ -96,6 +106,27 @@ def add_xlabs(transformer, file, scale):
         for module, rows in zip(modules, delta.chunk(len(modules))):
             weight = transformer.get_submodule(f"transformer_blocks.{block}.attn.{module}").weight
             weight.data += scale * rows
+
+
+def add_control_lora(pipe, scale):
+    """Adds the LoRA that takes a control map: names, first layer and norms by diffusers' own code, which is for blocks of full number
+    and width; the low-rank products as PEFT's layers compute them, written out."""
+    transformer, name = pipe.transformer, "_convert_bfl_flux_control_lora_to_diffusers"
+    config, code, scope = transformer.config, inspect.getsource(getattr(lora_conversion_utils, name)), vars(lora_conversion_utils).copy()
+    for published, own in (("num_layers = 19", config.num_layers), ("num_single_layers = 38", config.num_single_layers),
+                           ("inner_dim = 3072", transformer.inner_dim)):
+        assert f"    {published}\n" in code
+        code = code.replace(f"    {published}\n", f"    {published.split()[0]} = {own}\n")
+    exec(code, scope)
+    state = scope[name]({key: tensor.float() for key, tensor in load_file(FIXTURES / "lora" / CONTROL_LORA).items()})
+    is_norm = lambda key: any(norm in key for norm in pipe._control_lora_supported_norm_keys)
+    norms = {key: state.pop(key) for key in list(state) if is_norm(key)}
+    assert pipe._maybe_expand_transformer_param_shape_or_error_(transformer, dict(state), dict(norms))
+    pipe._load_norm_into_transformer(norms, transformer=transformer)
+    for key in (key for key in state if key.endswith(".lora_B.weight")):
+        layer = transformer.get_submodule(key.removeprefix("transformer.").removesuffix(".lora_B.weight"))
+        layer.weight.data += scale * state[key] @ state[key.replace("lora_B", "lora_A")]
+        layer.bias.data += scale * state[key.replace("weight", "bias")]
 
 
 def paint(pipe, arguments):
@@ -137,8 +168,10 @@ def options(model, case):
     if "layers" in o:
         ours |= {"--skip-layers": ",".join(map(str, o["layers"]))}
         theirs["skip_guidance_layers"] = o["layers"]
-    if "lora" in o:
-        ours["--lora"] = "{}:{}".format(*o["lora"])
+    loras = [o["lora"]] if "lora" in o else []
+    loras += [(CONTROL_LORA, o["control_lora"])] if "control_lora" in o else []
+    if loras:
+        ours["--lora"] = ["{}:{}".format(*lora) for lora in loras]
     if "no_t5" in o:
         ours["--no-t5"] = None
     if "map" in o:
@@ -176,7 +209,7 @@ def main():
     for model, kinds, cases in (("flux-dev", FLUX, FLUX_CASES), ("sd35", SD3, SD35_CASES), ("flux-dev", FLUX, LORA_CASES),
                                 ("sd35", SD3, SKIP_CASES), ("flux-kontext", KONTEXT, KONTEXT_CASES),
                                 ("flux-fill", FILL, FILL_CASES), ("flux-control", CONTROL, CONTROL_CASES),
-                                ("flux-dev", FLUX, REDUX_CASES)):
+                                ("flux-dev", FLUX, REDUX_CASES), ("flux-dev", CONTROL, CONTROL_LORA_CASES)):
         for case in cases:
             number += 1
             without = {"text_encoder_3": None, "tokenizer_3": None} if "no_t5" in case[3] else {}
@@ -184,6 +217,8 @@ def main():
                 folder = assembled(model.replace("kontext", "dev"), Path(folder) / model)
                 pipe = kinds[case[1]].from_pretrained(folder, torch_dtype=torch.float32, **without)
             pipe.set_progress_bar_config(disable=True)
+            if "control_lora" in case[3]:
+                add_control_lora(pipe, case[3]["control_lora"])
             if "lora" in case[3]:
                 add_xlabs(pipe.transformer, *case[3]["lora"])
             ours, theirs = options(model, case)

@@ -141,6 +141,9 @@ fn add_lora(add: &mut impl FnMut(&str, &str), lora: &Lora) {
         Some((low, high)) => add("alpha", &format!("{low} to {high}")),
         None => {}
     }
+    if lora.control_map {
+        add("control map", "it makes FLUX.1 dev take one, as FLUX.1 Canny and Depth do");
+    }
     if let Some(dialect) = lora.dialect {
         add("names of", dialect);
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::nn::ParamSource;
 use crate::weights::lora::roles::{self, Role};
+use crate::weights::lora::takes_map;
 use crate::weights::WeightFile;
 
 /// Parts of names that only adapters have.
@@ -51,6 +52,8 @@ pub struct Lora {
     pub dialect: Option<&'static str>,
     /// Whether it changes text encoders too.
     pub text_encoders: bool,
+    /// Whether it makes FLUX.1 dev take a control map, as FLUX.1 Canny and Depth do.
+    pub control_map: bool,
     /// What its file tells.
     #[serde(flatten)]
     pub facts: LoraFacts,
@@ -95,6 +98,7 @@ impl Lora {
             ranks,
             alphas: alphas(source, &names),
             dialect: dialect(&names),
+            control_map: takes_map(source),
             facts: LoraFacts::of(&file.metadata),
         }
     }
@@ -114,10 +118,11 @@ fn alphas(source: &dyn ParamSource, names: &[String]) -> Option<(f32, f32)> {
 }
 
 /// Parts of names that only one program writes, the surest first.
-const DIALECTS: [(&str, &str); 11] = [
+const DIALECTS: [(&str, &str); 12] = [
     ("_lora1.", "XLabs"),
     (".processor.", "diffusers, attention processors"),
     ("base_model.model.", "PEFT"),
+    ("query_norm.scale", "Black Forest Labs"),
     ("diffusion_model.", "ComfyUI"),
     ("lycoris_", "LyCORIS"),
     ("lora_unet_", "kohya"),

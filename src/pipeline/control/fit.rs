@@ -27,8 +27,8 @@ pub fn unet_of(family: &Family) -> Result<&UNetConfig> {
         let message = format!("ControlNets for {} are not supported yet", family.name());
         let hint = match family.denoiser {
             DenoiserConfig::Flux(_) => {
-                "leave out `--control`, or take FLUX.1 Canny or Depth, which take a map themselves (`-m flux-canny`), or a model of \
-                 Stable Diffusion 1.x, 2.x or SDXL"
+                "leave out `--control`, or take FLUX.1 Canny or Depth, which take a map themselves (`-m flux-canny`), or FLUX.1 dev with \
+                 one of their LoRAs (`--lora`), or a model of Stable Diffusion 1.x, 2.x or SDXL"
             }
             _ => "leave out `--control`, or take a model of Stable Diffusion 1.x, 2.x or SDXL",
         };

@@ -22,7 +22,9 @@ fn kind(control: &Control) -> String {
 #[must_use]
 pub fn defaults(request: &Request, family: &Family, defaults: Defaults) -> Defaults {
     match request.controls.first() {
-        Some(control) if family.sees() == Sees::Map && kind(control).starts_with("depth") => {
+        Some(control)
+            if family.sees() == Sees::Map && family.denoiser.takes_guidance() && kind(control).starts_with("depth") =>
+        {
             Defaults { steps: 30, guidance: 10.0, ..defaults }
         }
         _ => defaults,
@@ -71,8 +73,9 @@ fn check(control: &Control, kind: &str, name: &str) -> Result<()> {
     })
 }
 
-/// The kind that a model's name says, if it says one.
-fn told(name: &str) -> Option<&'static str> {
+/// The kind that the name of a model or a LoRA says, if it says one.
+#[must_use]
+pub fn told(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     PUBLISHED.into_iter().find(|kind| name.contains(kind))
 }

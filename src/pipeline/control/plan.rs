@@ -89,7 +89,7 @@ pub fn size(request: &mut Request, pictures: &[RgbImage], step: usize) -> Result
 }
 
 /// Finds the ControlNets of a complete request, brings their pictures to its size and makes maps of them. What
-/// makes each map is filled in. Returns also what the user should know.
+/// makes each map is filled in. `name` is what messages call the model. Returns also what the user should know.
 ///
 /// # Errors
 /// [`crate::Error::Model`] when there is no such ControlNet, or it does not fit the model.
@@ -97,13 +97,13 @@ pub fn plan(
     request: &mut Request,
     pictures: Vec<RgbImage>,
     canvas: Option<&Canvas>,
-    (family, model): (&Family, &ModelFiles),
+    (family, model, name): (&Family, &ModelFiles, &str),
 ) -> Result<(Vec<PlannedControl>, Vec<String>)> {
     let side = |side: Option<usize>| side.unwrap_or_default() as u32;
     let place = Place { size: (side(request.image.width), side(request.image.height)), canvas };
     match request.controls.as_mut_slice() {
         [] => return Ok((Vec::new(), Vec::new())),
-        controls if family.sees() == Sees::Map => return own_map::plan(controls, &pictures, place, &model.name()),
+        controls if family.sees() == Sees::Map => return own_map::plan(controls, &pictures, place, name),
         _ => {}
     }
     let (base, mut planned, mut notes) = (family_of(unet_of(family)?), Vec::new(), Vec::new());

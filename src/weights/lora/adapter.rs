@@ -93,6 +93,12 @@ impl Adapter {
         family::width_of_blocks(&names, source)
     }
 
+    /// Whether it is one of Black Forest Labs' for control maps with the names of the original code: diffusers tells them by the norms.
+    #[must_use]
+    pub fn is_of_black_forest_labs(&self) -> bool {
+        self.modules.iter().any(|module| module.name.ends_with("query_norm") && module.get(Role::Norm).is_some())
+    }
+
     /// What a module changes.
     ///
     /// # Errors
@@ -122,9 +128,11 @@ fn group(file: &WeightFile) -> (Vec<Module>, Vec<String>) {
         }
     }
     strangers.sort_unstable();
-    // An alpha alone changes nothing.
+    // An alpha alone changes nothing, and whole models have norms too.
+    let adds = |module: &Module| module.any(|role| !matches!(role, Role::Alpha | Role::Norm));
+    let any_adds = modules.values().any(adds);
     let (modules, lone): (Vec<Module>, Vec<Module>) =
-        modules.into_values().partition(|module| module.any(|role| role != Role::Alpha));
+        modules.into_values().partition(|module| any_adds && module.any(|role| role != Role::Alpha));
     strangers.extend(lone.iter().flat_map(Module::tensors).map(String::from));
     (modules, strangers)
 }

@@ -38,7 +38,7 @@ pub enum Fault {
     /// A kind of change that is known by name only.
     #[error("it is {0}, which this version does not read")]
     Unsupported(&'static str),
-    /// The first layer of FLUX.1 Canny or Depth, for a model that takes no map.
+    /// The first layer of FLUX.1 Canny or Depth, for a model that is not made to take a map.
     #[error("it takes a control map as well, and the model does not")]
     ControlMap,
 }
@@ -138,8 +138,7 @@ impl LoraError {
                     .into()
             }
             LoraError::Module { fault: Fault::ControlMap, .. } => {
-                "LoRAs that make FLUX.1 dev take a map are not supported: take FLUX.1 Canny or Depth, `-m flux-canny` or `-m flux-depth`"
-                    .into()
+                "paint with FLUX.1 dev and it: `sdgen controlnet -m flux-dev --lora FILE --control canny=photo.png`; it cannot be merged".into()
             }
             LoraError::Module { fault: Fault::Shape { .. }, .. } => {
                 "it was trained on a model of other sizes: use it with that one, or one derived from it".into()

@@ -101,6 +101,21 @@ pub fn family(file: &WeightFile) -> Option<Family> {
     }
 }
 
+/// What the layer of FLUX that takes latents is called, by diffusers and in the original code, and how many values of them it takes.
+const FLUX_INPUTS: [&str; 2] = ["x_embedder", "img_in"];
+const FLUX_LATENTS: usize = 64;
+
+/// Whether an adapter makes FLUX.1 dev take a control map beside the latents: those of FLUX.1 Canny and Depth.
+#[must_use]
+pub fn takes_map(adapter: &dyn ParamSource) -> bool {
+    let columns = |name: &String| {
+        let (module, Role::Down | Role::Diff) = split(name)? else { return None };
+        FLUX_INPUTS.iter().find(|input| module.ends_with(*input))?;
+        adapter.info(name)?.0.dims().get(1).copied()
+    };
+    adapter.names().iter().find_map(columns) == Some(2 * FLUX_LATENTS)
+}
+
 /// Width of FLUX's blocks, as wide as none of Stable Diffusion 3's.
 const FLUX_WIDTH: usize = 3072;
 /// Width of the blocks of Stable Diffusion 3.5 large; those of both medium models are narrower.

@@ -25,7 +25,7 @@ pub use adapted::Adapted;
 pub use adapter::Adapter;
 pub use blocks::BlockWeights;
 pub use error::{Fault, LoraError};
-pub use family::{family, Family, SD35_LARGE_WIDTH};
+pub use family::{family, takes_map, Family, SD35_LARGE_WIDTH};
 pub use merge::{Merged, Merger};
 pub use module::Module;
 pub use report::Report;

@@ -39,6 +39,8 @@ pub enum Role {
     Ia3,
     /// IA3: whether it is columns.
     OnInput,
+    /// The scale of a norm of queries or keys, which takes the place of the model's.
+    Norm,
 }
 
 /// Which of two.
@@ -113,6 +115,16 @@ const ENDINGS: [(&str, Role); 43] = [
     (".weight", Role::Ia3),
 ];
 
+/// The last two parts of the names of such scales, in diffusers' names and in those of the original code.
+const NORMS: [&str; 6] = [
+    "norm_q.weight",
+    "norm_k.weight",
+    "norm_added_q.weight",
+    "norm_added_k.weight",
+    "query_norm.scale",
+    "key_norm.scale",
+];
+
 /// PEFT's, behind which stands the name of the adapter, if it was kept: `lora_A.default.weight`.
 const PEFT: [(&str, Role); 3] = [(".lora_A.", Role::Down), (".lora_B.", Role::Up), (".oft_R.", Role::OftPeft)];
 
@@ -128,6 +140,11 @@ pub fn split(name: &str) -> Option<(&str, Role)> {
                 _ => None,
             };
         }
+    }
+    let (module, end) = name.rsplit_once('.').unwrap_or_default();
+    let last = module.rsplit('.').next().unwrap_or_default();
+    if NORMS.iter().any(|norm| norm.split_once('.') == Some((last, end))) {
+        return Some((module, Role::Norm));
     }
     ENDINGS.iter().find_map(|(ending, role)| Some((name.strip_suffix(ending)?, *role)))
 }

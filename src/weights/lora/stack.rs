@@ -69,6 +69,8 @@ impl Stack {
         let mut report = Report::new(adapter);
         let mut placed = Vec::new();
         let mut misfit = None;
+        // diffusers swaps the halves of both matrices of those, though the ranks of the first one have no such halves.
+        let swaps_ranks = adapter.is_of_black_forest_labs();
         for module in adapter.modules() {
             let changes = adapter.changes(module)?;
             let Some(place) = self.names.find(&module.name) else {
@@ -80,7 +82,7 @@ impl Stack {
             for (tensor, change) in [("weight", changes.weight), ("bias", changes.bias)] {
                 let Some(change) = change else { continue };
                 let rank = change.rank();
-                let change = if place.swapped { change.swapped() } else { Ok(change) };
+                let change = if place.swapped { change.swapped(swaps_ranks) } else { Ok(change) };
                 match change.and_then(|change| self.place(&place, tensor, change, multiplier)) {
                     Ok(Some(patches)) => placed.extend(patches),
                     Ok(None) => fits = false,
@@ -144,6 +146,8 @@ impl Stack {
         if targets.len() > 1 && !change.splits() {
             return Err(Fault::Split);
         }
+        // As diffusers, which loads such weights into the model whatever the strength.
+        let multiplier = if change.replaces() { 1.0 } else { multiplier };
         if multiplier == 0.0 {
             return Ok(Some(Vec::new()));
         }

@@ -10,13 +10,13 @@ use serde::Deserialize;
 
 use super::peft::PeftConfig;
 use super::stack::Component;
-use super::{roles, Adapter, LoraError, Stack, Strength, Sums};
+use super::{roles, takes_map, Adapter, LoraError, Stack, Strength, Sums};
 use crate::models::flux::{FluxConfig, FluxTransformer};
 use crate::models::mmdit::{Mmdit, MmditConfig};
 use crate::models::t5::{T5Config, T5Encoder};
 use crate::nn::{ParamSource, Params};
 use crate::weights::testing::fixtures;
-use crate::weights::{Container, RandomWeights, WeightFile};
+use crate::weights::{Container, Padded, RandomWeights, WeightFile};
 
 /// A trainer's file: key, shape, the modules that it belongs to.
 #[derive(Deserialize)]
@@ -206,8 +206,34 @@ fn the_first_layer_of_wider_relatives_is_changed_where_the_latents_are() {
     let [up, down] = source.change("x_embedder.weight").unwrap().unwrap();
     assert!(difference(&up.matmul(&down).unwrap(), &expected) < 1e-6);
     assert!(stack(12).is_ok());
-    assert!(stack(24).err().unwrap().hint().unwrap().contains("-m flux-canny"));
+    assert!(stack(24).err().unwrap().hint().unwrap().contains("sdgen controlnet -m flux-dev --lora"));
     assert!(stack(5).err().unwrap().to_string().contains("[6, 5], and the model's is [6, 12]"));
+}
+
+/// LoRAs of FLUX.1 Canny and Depth bring norms, which take the place of the model's whatever the strength, and a wider first layer.
+#[test]
+fn norms_take_the_place_of_the_models() {
+    let norm = "transformer_blocks.0.attn.norm_q.weight";
+    let narrow = source(&strings(&[(norm, &[4]), ("x_embedder.weight", &[6, 64]), ("proj_out.weight", &[64, 6])]));
+    let base: Arc<dyn ParamSource> = Arc::new(Padded::new(narrow, "x_embedder.weight", 128));
+    for name in
+        ["double_blocks.0.img_attn.norm.query_norm.scale", "transformer.transformer_blocks.0.attn.norm_q.weight"]
+    {
+        let lora = strings(&[(name, &[4]), ("img_in.lora_A.weight", &[2, 128]), ("img_in.lora_B.weight", &[6, 2])]);
+        let file = source(&lora);
+        assert!(takes_map(file.as_ref()));
+        let idle = Strength { denoiser: 0.0, ..whole() };
+        let mut stack = Stack::new(vec![("transformer", base.clone())], None);
+        let report = stack.add(&adapter(&lora).unwrap(), &idle).unwrap();
+        assert_eq!(report.to_string(), "test: 2 of 2 modules, rank 2, transformer 2");
+        assert_eq!(stack.changed("transformer").into_iter().collect::<Vec<_>>(), [norm]);
+        let read = |source: &dyn ParamSource, name: &str| source.read(name).unwrap().to_dtype(DType::F32).unwrap();
+        let expected = (read(file.as_ref(), name) - read(base.as_ref(), norm)).unwrap();
+        assert!(difference(&added(&base, stack, norm), &expected) < 1e-6, "{name}");
+        // A model has norms too.
+        assert!(matches!(adapter(&lora[..1]), Err(LoraError::NotALora { .. })));
+    }
+    assert!(!takes_map(source(&strings(&[("img_in.lora_A.weight", &[2, 64])])).as_ref()));
 }
 
 /// Shift and scale of the last norm stand the other way round in the original code.

@@ -9,6 +9,7 @@ mod loha;
 mod lokr;
 mod low_rank;
 mod oft;
+mod replaced;
 mod swapped;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use loha::LoHa;
 use lokr::LoKr;
 use low_rank::LowRank;
 use oft::Oft;
+use replaced::Replaced;
 use swapped::Swapped;
 use widened::Widened;
 
@@ -78,6 +80,11 @@ pub trait Delta: Send + Sync {
     /// Whether a part of its rows can be told without the others.
     fn splits(&self) -> bool {
         true
+    }
+
+    /// Whether it is a weight that takes the place of the model's.
+    fn replaces(&self) -> bool {
+        false
     }
 
     /// These rows of the change at multiplier 1: [rows, columns].
@@ -144,15 +151,15 @@ impl Change {
         self.delta.splits() && self.dora.as_ref().is_none_or(|dora| !dora.by_input())
     }
 
-    /// It with the second half of its rows first.
+    /// It with the second half of its rows first; with `ranks`, the ranks of the first of its thin matrices are swapped too.
     ///
     /// # Errors
     /// [`Fault::Order`] for what cannot be told without the weight, whose rows have that order already.
-    pub fn swapped(self) -> Result<Self, Fault> {
+    pub fn swapped(self, ranks: bool) -> Result<Self, Fault> {
         if self.builds_on_weight() {
             return Err(Fault::Order);
         }
-        Ok(Change { delta: Box::new(Swapped(self.delta)), dora: None })
+        Ok(Change { delta: Box::new(Swapped { delta: self.delta, ranks }), dora: None })
     }
 
     /// It for a weight of so many columns, of which its `own` are the first; as it is when that is not what it is for.
@@ -202,6 +209,12 @@ impl Change {
     #[must_use]
     pub fn builds_on_weight(&self) -> bool {
         self.dora.is_some() || self.delta.builds_on_weight()
+    }
+
+    /// Whether it takes the place of what is there.
+    #[must_use]
+    pub fn replaces(&self) -> bool {
+        self.delta.replaces()
     }
 
     /// The thin matrices whose product these rows are at multiplier 1; nothing when they are no such product.
@@ -255,7 +268,10 @@ impl Changes {
                 Some(Box::new(Oft::new(module, alpha)?))
             }
             () if module.any(|role| matches!(role, Role::Ia3 | Role::OnInput)) => Some(Box::new(Ia3::new(module)?)),
-            () => module.get(Role::Diff).map(|diff| Box::new(Full::new(diff, 1.0)) as Box<dyn Delta>),
+            () => {
+                let norm = module.get(Role::Norm).map(|norm| Box::new(Replaced(norm.clone())) as Box<dyn Delta>);
+                norm.or_else(|| module.get(Role::Diff).map(|diff| Box::new(Full::new(diff, 1.0)) as Box<dyn Delta>))
+            }
         };
         let rank = delta.as_ref().and_then(|delta| delta.rank());
         let up_bias = module.get(Role::UpBias).map(|bias| Full::new(bias, scale(alpha, rank)));

@@ -9,7 +9,7 @@ const OLD_TEXT: [(&str, &str); 4] =
     [("to_q", "q_proj"), ("to_k", "k_proj"), ("to_v", "v_proj"), ("to_out", "out_proj")];
 
 /// Ends of tensors' names behind the module.
-const TENSORS: [&str; 4] = [".weight", ".bias", "_weight", "_bias"];
+const TENSORS: [&str; 5] = [".weight", ".bias", "_weight", "_bias", ".scale"];
 
 /// XLabs' names of the layers that it trains in FLUX: the ends of the original ones, and theirs.
 const XLABS: [(&str, &str); 5] = [

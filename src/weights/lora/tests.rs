@@ -214,7 +214,14 @@ fn the_first_layer_of_wider_relatives_is_changed_where_the_latents_are() {
 #[test]
 fn norms_take_the_place_of_the_models() {
     let norm = "transformer_blocks.0.attn.norm_q.weight";
-    let narrow = source(&strings(&[(norm, &[4]), ("x_embedder.weight", &[6, 64]), ("proj_out.weight", &[64, 6])]));
+    let narrow: [(&str, &[usize]); 4] = [
+        (norm, &[4]),
+        ("x_embedder.weight", &[6, 64]),
+        ("proj_out.weight", &[64, 6]),
+        // What tells that it is FLUX.
+        ("single_transformer_blocks.0.proj_mlp.weight", &[4, 4]),
+    ];
+    let narrow = source(&strings(&narrow));
     let base: Arc<dyn ParamSource> = Arc::new(Padded::new(narrow, "x_embedder.weight", 128));
     for name in
         ["double_blocks.0.img_attn.norm.query_norm.scale", "transformer.transformer_blocks.0.attn.norm_q.weight"]

@@ -106,13 +106,8 @@ impl ParamSource for ControlLora {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::testing::{of_tensors, Stored};
+    use crate::weights::testing::{floats as tensor, of_tensors};
     use crate::weights::Difference;
-
-    fn tensor(name: &str, shape: &[usize], values: &[f32]) -> Stored {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Stored { name: name.into(), dtype: "F32".into(), shape: shape.into(), bytes }
-    }
 
     #[test]
     fn matrices_are_added_to_those_of_the_unet_and_all_else_is_whole() {

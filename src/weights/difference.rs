@@ -71,12 +71,7 @@ impl ParamSource for Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::testing::{of_tensors, Stored};
-
-    fn tensor(name: &str, shape: &[usize], values: &[f32]) -> Stored {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Stored { name: name.into(), dtype: "F32".into(), shape: shape.into(), bytes }
-    }
+    use crate::weights::testing::{floats as tensor, of_tensors};
 
     #[test]
     fn what_the_base_has_is_added_to() {

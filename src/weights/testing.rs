@@ -16,3 +16,9 @@ pub fn of_tensors(tensors: &[Stored], metadata: &[(&str, &str)]) -> WeightFile {
     let metadata = source.metadata().clone();
     WeightFile { source: Arc::new(source), container: Container::Safetensors, metadata }
 }
+
+/// A tensor of f32 as it is stored.
+pub fn floats(name: &str, shape: &[usize], values: &[f32]) -> Stored {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Stored { name: name.into(), dtype: "F32".into(), shape: shape.into(), bytes }
+}

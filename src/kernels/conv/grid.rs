@@ -132,3 +132,32 @@ impl Plan {
         self.all_panels.div_ceil(self.panels)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::gemm::Rounding;
+    use super::super::super::Isa;
+    use super::*;
+
+    #[test]
+    fn blocks_hold_each_square_once_and_divide_among_threads() {
+        for isa in Isa::all() {
+            let kernel = Kernel::new(isa, Rounding::None);
+            for pictures in [[1, 1, 1], [2, 8, 8], [2, 64, 64], [1, 96, 97], [1, 256, 256], [3, 5, 1023]] {
+                for threads in [1, 2, 3, 16] {
+                    let grid = Grid::new(pictures, &kernel, threads);
+                    let (mut next, mut widest) = (0, 0);
+                    for block in 0..grid.blocks {
+                        let range = grid.range(block);
+                        assert!(range.start == next && !range.is_empty() && range.len() <= grid.block, "{grid:?}");
+                        assert_eq!(grid.segments(block).map(|segment| segment.squares).sum::<usize>(), range.len());
+                        (next, widest) = (range.end, widest.max(grid.line(block)));
+                    }
+                    assert_eq!((next, widest), (grid.squares().1, grid.widest()), "{grid:?}");
+                    let several = grid.blocks > 3 * threads * BLOCKS && threads < 16;
+                    assert!(!several || grid.blocks.is_multiple_of(threads), "{grid:?} {threads}");
+                }
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The product against the definition.
 
 use super::super::elementwise::Function;
+use super::super::simd::bytes;
 use super::super::Isa;
 use super::*;
 use half::{bf16, f16};
@@ -139,5 +140,26 @@ fn tasks_cover_every_size() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_is_asked_for_ahead_is_what_comes_next() {
+    let (lines, depth) = (250, 300);
+    for isa in Isa::all() {
+        let kernel = Kernel::new(isa, Rounding::None);
+        let weights = wave(lines * depth, 0.37);
+        let packed = Packed::weights(kernel, Side::Columns, Values::F32(&weights), [lines, depth, 1]);
+        let (panels, mut scratch) = (0..packed.panels.count(), Vec::new());
+        let mut asked: Option<Vec<u8>> = None;
+        for block in 0..packed.panels.blocks() {
+            for panel in panels.clone() {
+                let units = packed.block(block, &(panel..panel + 1), &mut scratch);
+                let next = bytes(units).to_vec();
+                assert!(asked.is_none_or(|asked| asked == next), "{isa} {block} {panel}");
+                asked = Some(packed.ahead(block, &panels, panel).to_vec());
+            }
+        }
+        assert_eq!(asked, Some(Vec::new()));
     }
 }
